@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The native core knows file descriptors and bytes, nothing of packets or protocols.
+ *
+ * Rules of every function that JavaScript sees:
+ *   - it returns a number >= 0, or -errno; it throws only on misuse (wrong type, out of bounds);
+ *   - it keeps no pointer into JavaScript memory after it has returned;
+ *   - it never waits;
+ *   - state hangs on the environment (struct env), so that worker threads do not meet each other.
+ */
+#ifndef VNIC_CORE_H
+#define VNIC_CORE_H
+
+#include <node_api.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Raised whenever a function changes; src/native/binding.ts refuses another number. */
+#define VNIC_ABI 1
+
+struct poll_handle;
+
+/* One per JavaScript environment: the main thread and each worker has its own. */
+struct env {
+	napi_env napi;
+	napi_async_cleanup_hook_handle cleanup;
+	struct poll_handle *polls;
+	uint32_t polls_closing;
+	bool tearing_down;
+	int32_t *fds; /* descriptors this environment owns and closes when it ends */
+	uint32_t fds_len;
+	uint32_t fds_cap;
+};
+
+struct bytes {
+	uint8_t *data;
+	size_t len;
+};
+
+#define MAX_ARGS 8
+
+/* args.c: reading arguments; each throws a TypeError and returns false on a wrong one. */
+bool get_args(napi_env env, napi_callback_info info, size_t want, napi_value *argv);
+bool get_i32(napi_env env, napi_value value, int32_t *out);
+bool get_u32(napi_env env, napi_value value, uint32_t *out);
+bool get_bytes(napi_env env, napi_value value, struct bytes *out);
+bool get_words(napi_env env, napi_value value, uint32_t **out, size_t *len);
+bool get_optional_bytes(napi_env env, napi_value value, struct bytes *out);
+napi_value misuse(napi_env env, const char *message);
+napi_value to_number(napi_env env, int64_t value);
+/* -errno when ret is negative, else ret. */
+napi_value to_result(napi_env env, int64_t ret);
+struct env *env_state(napi_env env);
+
+/* Throws when a Node-API call fails, which means misuse or a dying environment. */
+#define CHECK_NAPI(env, call)                                                                      \
+	do {                                                                                       \
+		if ((call) != napi_ok)                                                             \
+			return misuse((env), #call);                                               \
+	} while (0)
+
+/* fd.c */
+napi_value fd_open(napi_env env, napi_callback_info info);
+napi_value fd_own(napi_env env, napi_callback_info info);
+napi_value fd_disown(napi_env env, napi_callback_info info);
+napi_value fd_close(napi_env env, napi_callback_info info);
+napi_value fd_ioctl(napi_env env, napi_callback_info info);
+napi_value io_uring_probe(napi_env env, napi_callback_info info);
+void close_all_fds(struct env *state);
+bool own_fd(struct env *state, int32_t fd);
+
+/* socket.c */
+napi_value socket_open(napi_env env, napi_callback_info info);
+napi_value socket_bind(napi_env env, napi_callback_info info);
+napi_value socket_name(napi_env env, napi_callback_info info);
+napi_value socket_set_option(napi_env env, napi_callback_info info);
+napi_value socket_get_option(napi_env env, napi_callback_info info);
+napi_value socket_send(napi_env env, napi_callback_info info);
+napi_value socket_receive(napi_env env, napi_callback_info info);
+
+/* batch.c */
+napi_value read_batch(napi_env env, napi_callback_info info);
+napi_value write_batch(napi_env env, napi_callback_info info);
+
+/* poll.c */
+napi_value poll_open(napi_env env, napi_callback_info info);
+napi_value poll_update(napi_env env, napi_callback_info info);
+napi_value poll_set_ref(napi_env env, napi_callback_info info);
+napi_value poll_close(napi_env env, napi_callback_info info);
+void close_all_polls(struct env *state);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Registration, and the end of an environment. */
+#include "core.h"
+
+#include <stdlib.h>
+
+static napi_value abi(napi_env env, napi_callback_info info)
+{
+	(void)info;
+	return to_number(env, VNIC_ABI);
+}
+
+static const struct {
+	const char *name;
+	napi_callback call;
+} functions[] = {
+	{"abi", abi},
+	{"open", fd_open},
+	{"own", fd_own},
+	{"disown", fd_disown},
+	{"close", fd_close},
+	{"ioctl", fd_ioctl},
+	{"ioUringProbe", io_uring_probe},
+	{"socket", socket_open},
+	{"bind", socket_bind},
+	{"getsockname", socket_name},
+	{"setsockopt", socket_set_option},
+	{"getsockopt", socket_get_option},
+	{"send", socket_send},
+	{"receive", socket_receive},
+	{"readBatch", read_batch},
+	{"writeBatch", write_batch},
+	{"pollOpen", poll_open},
+	{"pollUpdate", poll_update},
+	{"pollSetRef", poll_set_ref},
+	{"pollClose", poll_close},
+};
+
+/* Runs when the environment ends, also by worker.terminate(): nothing of it may stay open. */
+static void on_teardown(napi_async_cleanup_hook_handle hook, void *data)
+{
+	struct env *state = data;
+
+	state->tearing_down = true;
+	close_all_polls(state);
+	close_all_fds(state);
+	napi_set_instance_data(state->napi, NULL, NULL, NULL);
+	if (state->polls_closing == 0) {
+		free(state);
+		napi_remove_async_cleanup_hook(hook);
+	}
+	/* else the last poll's close callback frees it */
+}
+
+NAPI_MODULE_INIT()
+{
+	struct env *state = calloc(1, sizeof(*state));
+
+	if (!state)
+		return misuse(env, "out of memory");
+	state->napi = env;
+	if (napi_set_instance_data(env, state, NULL, NULL) != napi_ok ||
+	    napi_add_async_cleanup_hook(env, on_teardown, state, &state->cleanup) != napi_ok) {
+		free(state);
+		return misuse(env, "cannot attach to the environment");
+	}
+	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
+		napi_value function;
+
+		CHECK_NAPI(env, napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].call,
+						     NULL, &function));
+		CHECK_NAPI(env, napi_set_named_property(env, exports, functions[i].name, function));
+	}
+	return exports;
+}
