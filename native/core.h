@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 /* Raised whenever a function changes; src/native/binding.ts refuses another number. */
-#define VNIC_ABI 1
+#define VNIC_ABI 2
 
 struct poll_handle;
 
@@ -65,6 +65,7 @@ napi_value fd_open(napi_env env, napi_callback_info info);
 napi_value fd_own(napi_env env, napi_callback_info info);
 napi_value fd_disown(napi_env env, napi_callback_info info);
 napi_value fd_close(napi_env env, napi_callback_info info);
+napi_value fd_close_async(napi_env env, napi_callback_info info);
 napi_value fd_ioctl(napi_env env, napi_callback_info info);
 napi_value io_uring_probe(napi_env env, napi_callback_info info);
 void close_all_fds(struct env *state);

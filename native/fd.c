@@ -119,6 +119,71 @@ napi_value fd_close(napi_env env, napi_callback_info info)
 	return to_result(env, close(fd));
 }
 
+/* A close under way on a thread of libuv's pool. */
+struct closing {
+	napi_async_work work;
+	napi_deferred deferred;
+	int32_t fd;
+	int32_t error;
+};
+
+static void run_close(napi_env env, void *data)
+{
+	struct closing *closing = data;
+
+	(void)env;
+	closing->error = close(closing->fd) < 0 ? errno : 0;
+}
+
+static void on_close_done(napi_env env, napi_status status, void *data)
+{
+	struct closing *closing = data;
+	napi_value result;
+
+	/* Cancelled by the end of the environment before it ran: the descriptor is still open. */
+	if (status == napi_cancelled)
+		run_close(env, closing);
+	if (napi_create_int32(env, -closing->error, &result) == napi_ok)
+		napi_resolve_deferred(env, closing->deferred, result);
+	if (closing->work)
+		napi_delete_async_work(env, closing->work);
+	free(closing);
+}
+
+/*
+ * closeAsync(fd): promise of 0 | -errno. The last close of a TUN/TAP device waits some 15 ms for the kernel to
+ * take the interface down, too long for an event loop. The descriptor is disowned at once.
+ */
+napi_value fd_close_async(napi_env env, napi_callback_info info)
+{
+	napi_value argv[MAX_ARGS], promise, name;
+	struct closing *closing;
+	int32_t fd;
+
+	if (!get_args(env, info, 1, argv) || !get_i32(env, argv[0], &fd))
+		return NULL;
+	CHECK_NAPI(env, napi_create_string_utf8(env, "VNIC_CLOSE", NAPI_AUTO_LENGTH, &name));
+	closing = calloc(1, sizeof(*closing));
+	if (!closing)
+		return misuse(env, "out of memory");
+	if (napi_create_promise(env, &closing->deferred, &promise) != napi_ok) {
+		free(closing);
+		return misuse(env, "cannot create a promise");
+	}
+	closing->fd = fd;
+	closing->error = EBADF;
+	if (!forget_fd(env_state(env), fd)) {
+		on_close_done(env, napi_ok, closing);
+		return promise;
+	}
+	if (napi_create_async_work(env, NULL, name, run_close, on_close_done, closing, &closing->work) != napi_ok ||
+	    napi_queue_async_work(env, closing->work) != napi_ok) {
+		run_close(env, closing);
+		on_close_done(env, napi_ok, closing);
+	}
+	return promise;
+}
+
 /*
  * ioctl(fd, request, arg: Uint8Array | number): result | -errno.
  * An array is copied in and, when the call succeeds, copied back; a number is passed by value.

@@ -19,6 +19,7 @@ static const struct {
 	{"own", fd_own},
 	{"disown", fd_disown},
 	{"close", fd_close},
+	{"closeAsync", fd_close_async},
 	{"ioctl", fd_ioctl},
 	{"ioUringProbe", io_uring_probe},
 	{"socket", socket_open},
