@@ -1,0 +1,219 @@
+/** From a name and options to an attached file descriptor; nothing is left behind when a step fails. */
+
+import { invalidArgument, VnicError } from '../base/index.ts';
+import { errno, nativeCore, systemError } from '../native/index.ts';
+import { checkInterfaceName, getLinkSync } from '../netlink/index.ts';
+import { IFREQ_LEN, Iff, PACKET_INFO_LEN, TUN_NODE, TunIoctl, VNET_HEADER_LEN } from './constants.ts';
+import { diagnoseAttach, diagnoseOpen } from './diagnose.ts';
+import { emitInt, emitInterfaceRequest, parseInt32, parseInterfaceRequest } from './interface-request.ts';
+
+/** What an open device is, as `TUNGETIFF` tells it. */
+export interface DeviceFlags {
+  readonly kind: 'tun' | 'tap';
+  /** Each packet is preceded by `struct tun_pi`; links strip and add it. */
+  readonly packetInfo: boolean;
+  /** Each packet is preceded by `struct virtio_net_hdr`; links strip and add it. */
+  readonly vnetHeader: boolean;
+  readonly multiQueue: boolean;
+  /** The device stays after its last descriptor is closed. */
+  readonly persist: boolean;
+}
+
+export interface OpenOptions {
+  /**
+   * Name of the interface, 1 to 15 bytes; a pattern with one `%d` that the kernel fills in, for example `tun%d`;
+   * or left out for `tun%d` or `tap%d`. A device of that name is attached to, or created when there is none.
+   */
+  readonly name?: string;
+  /** Precede packets with `struct tun_pi` in the kernel's interface; default false (`IFF_NO_PI`). */
+  readonly packetInfo?: boolean;
+  /** Precede packets with `struct virtio_net_hdr`; default false. No offload is switched on. */
+  readonly vnetHeader?: boolean;
+  /** Let several descriptors, one a queue, attach to the device; default false. Fixed at creation. */
+  readonly multiQueue?: boolean;
+  /** Fail with VNIC_DEVICE_EXISTS instead of attaching to a device that exists; default false. */
+  readonly exclusive?: boolean;
+  /** Fail with VNIC_NO_SUCH_INTERFACE instead of creating the device; default false. */
+  readonly mustExist?: boolean;
+  /** Keep the device after its last descriptor is closed, or no longer. Left as it is by default. */
+  readonly persist?: boolean;
+  /** Numeric user id that may attach without CAP_NET_ADMIN; -1 for none. Left as it is by default. */
+  readonly owner?: number;
+  /** Numeric group id that may attach without CAP_NET_ADMIN; -1 for none. Left as it is by default. */
+  readonly group?: number;
+}
+
+/** An attached descriptor, owned by this thread's environment. */
+export interface Attached {
+  readonly fd: number;
+  readonly name: string;
+  readonly flags: DeviceFlags;
+  /** Bytes before each packet on the descriptor: packet info and virtio-net header. */
+  readonly prefixLen: number;
+}
+
+/** Opens the node, attaches, applies the options. Throws what `TunDevice.open` documents. */
+export function attach(kind: 'tun' | 'tap', options: OpenOptions): Attached {
+  const name = options.name ?? '';
+  const attempted = `open ${kind.toUpperCase()} device${name === '' ? '' : ` "${name}"`}`;
+  if (options.name !== undefined) checkInterfaceName(name, attempted, { pattern: true });
+  if (options.exclusive && options.mustExist) {
+    throw invalidArgument(attempted, '"exclusive" or "mustExist", not both', 'both');
+  }
+  for (const id of ['owner', 'group'] as const) checkId(attempted, id, options[id]);
+  if (options.mustExist) requireExisting(attempted, name);
+
+  const core = nativeCore();
+  const fd = core.open(TUN_NODE, O_RDWR | O_NONBLOCK);
+  if (fd < 0) throw diagnoseOpen(attempted, -fd);
+  try {
+    const request = emitInterfaceRequest(name, requestedFlags(kind, options));
+    const result = core.ioctl(fd, TunIoctl.setIff, request);
+    if (result < 0) {
+      const asked = { kind, name, multiQueue: options.multiQueue ?? false, exclusive: options.exclusive ?? false };
+      throw diagnoseAttach(attempted, asked, -result);
+    }
+    if (!options.multiQueue) resetOffload(fd);
+    applyOwnership(fd, attempted, options);
+    return describeAttached(fd, attempted);
+  } catch (error) {
+    core.close(fd);
+    throw error;
+  }
+}
+
+/** Takes over a descriptor that is attached already, for example one handed over by a service manager. */
+export function adopt(kind: 'tun' | 'tap', fd: number): Attached {
+  const attempted = `adopt file descriptor ${fd} as a ${kind.toUpperCase()} device`;
+  if (!Number.isInteger(fd) || fd < 0) throw invalidArgument(attempted, 'a file descriptor of 0 or more', fd);
+  const core = nativeCore();
+  const request = new Uint8Array(IFREQ_LEN);
+  const result = core.ioctl(fd, TunIoctl.getIff, request);
+  if (result < 0) throw notAttached(attempted, -result);
+  const attached = describeAttached(fd, attempted);
+  if (attached.flags.kind !== kind) {
+    throw new VnicError('VNIC_WRONG_KIND', {
+      attempted,
+      reason: `${attached.name} is a ${attached.flags.kind.toUpperCase()} device`,
+      hint: `Adopt it as ${attached.flags.kind.toUpperCase()}.`,
+    });
+  }
+  const owned = core.own(fd);
+  if (owned < 0) throw systemError(attempted, 'fcntl', -owned);
+  return attached;
+}
+
+/** The flags of an attached descriptor; undefined when its device is gone. */
+export function readFlags(fd: number): { name: string; flags: DeviceFlags } | undefined {
+  const request = new Uint8Array(IFREQ_LEN);
+  if (nativeCore().ioctl(fd, TunIoctl.getIff, request) < 0) return undefined;
+  const { name, flags } = parseInterfaceRequest(request);
+  return {
+    name,
+    flags: {
+      kind: (flags & Iff.tap) === 0 ? 'tun' : 'tap',
+      packetInfo: hasPacketInfo(name),
+      vnetHeader: (flags & Iff.vnetHdr) !== 0,
+      multiQueue: (flags & Iff.multiQueue) !== 0,
+      persist: (flags & Iff.persist) !== 0,
+    },
+  };
+}
+
+/** Sets owner, group and persistence, in this order: a device that persists is complete. */
+export function applyOwnership(
+  fd: number,
+  attempted: string,
+  options: Pick<OpenOptions, 'owner' | 'group' | 'persist'>,
+): void {
+  const call = (request: number, name: string, value: number): void => {
+    const result = nativeCore().ioctl(fd, request, value);
+    if (result < 0) throw systemError(attempted, `ioctl(${name})`, -result);
+  };
+  if (options.owner !== undefined) call(TunIoctl.setOwner, 'TUNSETOWNER', options.owner);
+  if (options.group !== undefined) call(TunIoctl.setGroup, 'TUNSETGROUP', options.group);
+  if (options.persist !== undefined) call(TunIoctl.setPersist, 'TUNSETPERSIST', options.persist ? 1 : 0);
+}
+
+/** The `IFF_*` flags that this kernel takes (`TUNGETFEATURES`); undefined when the node cannot be opened. */
+export function deviceFeatures(): number | undefined {
+  const core = nativeCore();
+  const fd = core.open(TUN_NODE, O_RDWR | O_NONBLOCK);
+  if (fd < 0) return undefined;
+  const features = new Uint8Array(4);
+  const result = core.ioctl(fd, TunIoctl.getFeatures, features);
+  core.close(fd);
+  return result < 0 ? undefined : parseInt32(features);
+}
+
+const O_RDWR = 2;
+const O_NONBLOCK = 0o4000;
+
+function requestedFlags(kind: 'tun' | 'tap', options: OpenOptions): number {
+  return (
+    (kind === 'tun' ? Iff.tun : Iff.tap) |
+    (options.packetInfo ? 0 : Iff.noPi) |
+    (options.vnetHeader ? Iff.vnetHdr : 0) |
+    (options.multiQueue ? Iff.multiQueue : 0) |
+    (options.exclusive ? Iff.tunExcl : 0)
+  );
+}
+
+/**
+ * The offload mask belongs to the device and outlives its users. A mask left behind by another program would
+ * hand this one packets without checksums, cut up or not, that it never asked for. Not done on a multi-queue
+ * device, whose other queues may belong to somebody who counts on the mask.
+ */
+function resetOffload(fd: number): void {
+  nativeCore().ioctl(fd, TunIoctl.setOffload, 0);
+}
+
+function describeAttached(fd: number, attempted: string): Attached {
+  const found = readFlags(fd);
+  if (found === undefined) throw notAttached(attempted, errno.EBADFD);
+  const vnetLen = found.flags.vnetHeader ? vnetHeaderLen(fd) : 0;
+  return { fd, ...found, prefixLen: vnetLen + (found.flags.packetInfo ? PACKET_INFO_LEN : 0) };
+}
+
+/**
+ * `TUNGETIFF` cannot tell: the bit of `IFF_NO_PI` comes back as `IFF_NOFILTER`, which has the same number. A device
+ * in another namespace, which rtnetlink does not show, is taken to have none, as nearly all have.
+ */
+function hasPacketInfo(name: string): boolean {
+  return getLinkSync(name)?.tun?.packetInfo ?? false;
+}
+
+function vnetHeaderLen(fd: number): number {
+  const size = emitInt(0);
+  return nativeCore().ioctl(fd, TunIoctl.getVnetHdrSz, size) < 0 ? VNET_HEADER_LEN : parseInt32(size);
+}
+
+function notAttached(attempted: string, number: number): VnicError {
+  if (number === errno.EBADFD) {
+    return new VnicError('VNIC_INVALID_ARGUMENT', {
+      attempted,
+      reason: 'the descriptor is of /dev/net/tun, but attached to no device',
+      hint: 'Attach it with TUNSETIFF before it is handed over.',
+    });
+  }
+  return new VnicError('VNIC_INVALID_ARGUMENT', {
+    attempted,
+    reason: number === errno.EBADF ? 'no such descriptor is open' : 'the descriptor is not of /dev/net/tun',
+    hint: 'Pass the number of a descriptor that is attached to a TUN/TAP device.',
+  });
+}
+
+function requireExisting(attempted: string, name: string): void {
+  if (name === '' || name.includes('%')) throw invalidArgument(attempted, 'the exact name of a device', name);
+  if (getLinkSync(name) !== undefined) return;
+  throw new VnicError('VNIC_NO_SUCH_INTERFACE', {
+    attempted,
+    reason: `there is no interface ${name}`,
+    hint: 'List the devices with `vnic list`, or leave "mustExist" out to create it.',
+  });
+}
+
+function checkId(attempted: string, what: string, id: number | undefined): void {
+  if (id === undefined || (Number.isInteger(id) && id >= -1 && id < 0x8000_0000)) return;
+  throw invalidArgument(attempted, `a numeric ${what} id, or -1 for none`, id);
+}

@@ -1,0 +1,72 @@
+/** Who holds a TUN/TAP device: the kernel names it in `/proc/PID/fdinfo/FD`. */
+
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+
+import { networkNamespaceId } from '../native/index.ts';
+import { TUN_NODE } from './constants.ts';
+
+/** A process with a descriptor attached to the device. */
+export interface Holder {
+  readonly pid: number;
+  /** `/proc/PID/comm`, with anything unprintable replaced by `?`. */
+  readonly command: string;
+  /** Descriptors of that process, one per queue. */
+  readonly fds: readonly number[];
+}
+
+/**
+ * Processes that hold the device `name` of this network namespace. Only those that this user may look into
+ * are found, so an empty list does not mean that nobody holds it.
+ */
+export function findHolders(name: string): Holder[] {
+  const here = networkNamespaceId();
+  const holders: Holder[] = [];
+  for (const entry of entriesOf('/proc')) {
+    const pid = Number(entry);
+    if (!Number.isInteger(pid)) continue;
+    const fds = entriesOf(`/proc/${pid}/fd`)
+      .map(Number)
+      .filter((fd) => attachedTo(pid, fd) === name);
+    // The name alone is ambiguous: another namespace may have a device of the same name.
+    if (fds.length > 0 && networkNamespaceId(pid) === here) {
+      holders.push({ pid, command: printable(textOf(`/proc/${pid}/comm`).trim()), fds });
+    }
+  }
+  return holders;
+}
+
+/** `qemu (pid 4711), vnic (pid 12)`, or undefined for none. */
+export function describeHolders(holders: readonly Holder[]): string | undefined {
+  if (holders.length === 0) return undefined;
+  return holders.map((holder) => `${holder.command} (pid ${holder.pid})`).join(', ');
+}
+
+/** A process chooses its own name: no control character of it may reach a terminal. */
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?');
+}
+
+function attachedTo(pid: number, fd: number): string | undefined {
+  try {
+    if (!readlinkSync(`/proc/${pid}/fd/${fd}`).endsWith(TUN_NODE)) return undefined;
+  } catch {
+    return undefined;
+  }
+  return /^iff:\s*(\S+)$/m.exec(textOf(`/proc/${pid}/fdinfo/${fd}`))?.[1];
+}
+
+function entriesOf(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}

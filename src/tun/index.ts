@@ -1,0 +1,8 @@
+/** TUN and TAP devices: open, adopt, read, write, and say in plain words why it cannot be done. */
+
+export type { DeviceFlags, OpenOptions } from './attach.ts';
+export { deviceFeatures } from './attach.ts';
+export { Iff, TUN_NODE, TunIoctl, TunOffload } from './constants.ts';
+export { type DeviceOptions, TapDevice, TunDevice, TunTapDevice } from './device.ts';
+export { mayOpenNode } from './diagnose.ts';
+export { describeHolders, findHolders, type Holder } from './holders.ts';
