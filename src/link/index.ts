@@ -1,0 +1,20 @@
+/** The contract of everything that carries packets, and the batch in which they travel. */
+
+export { BaseLink, type BaseLinkOptions, type MutableCounters } from './base-link.ts';
+export {
+  DESCRIPTOR_WORDS,
+  MAX_FRAME_LEN,
+  PACKET_ALIGNMENT,
+  PacketBatch,
+  type PacketBatchOptions,
+} from './packet-batch.ts';
+export type {
+  LinkCounters,
+  LinkEvents,
+  Medium,
+  PacketLink,
+  WaitOptions,
+  WebStreams,
+  WriteDropReason,
+} from './packet-link.ts';
+export { createLinkPair, type LinkPairOptions } from './pair.ts';
