@@ -1,0 +1,14 @@
+/** The public test kit: the link conformance suite, packets that tests recognise, virtual time. */
+
+export { fragmentOf, fragmentPacket } from './fragments.ts';
+export {
+  type LinkAbility,
+  type LinkConformanceCase,
+  linkConformanceCases,
+  type OpenLinkHarness,
+} from './link-conformance.ts';
+export { joinedLinksHarness, type LinkHarness, linkPairHarness } from './link-harness.ts';
+export { isIntact, MARK_LEN, markPacket, seedOf, writeSeed } from './marked-packet.ts';
+export { type EchoSeen, expectEcho, expectEchoReply, joinFragments, packetOf } from './matchers.ts';
+export * from './packets.ts';
+export { createVirtualClock, type VirtualClock } from './virtual-clock.ts';

@@ -1,0 +1,246 @@
+/**
+ * Existing interfaces as packet links, against the real kernel.
+ *
+ *   link <- AF_PACKET socket <- east0 ===veth=== west0 -> AF_PACKET socket -> peer
+ */
+
+import { execFileSync } from 'node:child_process';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+
+import { type VnicErrorCode, isVnicError, type VnicError } from '../../src/base/index.ts';
+import { type LinkHarness, joinedLinksHarness, linkConformanceCases, markPacket } from '../../src/testing/index.ts';
+import {
+  InterfaceLink,
+  type InterfaceOptions,
+  openInterface,
+  originalLength,
+  packetDirection,
+} from '../../src/transport/index.ts';
+import { TunDevice } from '../../src/tun/index.ts';
+import { requirePrivateNetns } from './private-netns.ts';
+
+beforeAll(() => requirePrivateNetns());
+
+const ip = (...args: string[]): string => execFileSync('ip', args, { encoding: 'utf8' });
+
+const open: InterfaceLink[] = [];
+const openLink = async (options: InterfaceOptions): Promise<InterfaceLink> => {
+  const link = await openInterface(options);
+  open.push(link);
+  return link;
+};
+
+function makeVeth(): void {
+  ip('link', 'add', 'east0', 'type', 'veth', 'peer', 'name', 'west0');
+  for (const name of ['east0', 'west0']) {
+    // Otherwise the kernel's own multicast gets between the packets of the test.
+    execFileSync('sh', ['-c', `echo 1 > /proc/sys/net/ipv6/conf/${name}/disable_ipv6`]);
+    ip('link', 'set', name, 'up');
+  }
+}
+
+function removeVeth(): void {
+  try {
+    execFileSync('ip', ['link', 'delete', 'east0'], { stdio: 'ignore' });
+  } catch {
+    // The test deleted it, or made none.
+  }
+}
+
+afterEach(async () => {
+  for (const link of open.splice(0)) await link.close();
+  removeVeth();
+});
+
+/** A frame of an EtherType for experiments (IEEE 802), which no stack answers. */
+function frame(size: number, seed: number): Uint8Array {
+  const bytes = markPacket(new Uint8Array(size), 14, seed);
+  bytes.set([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 0x66, 0x88, 0xb5]);
+  return bytes;
+}
+
+async function errorOf(run: () => unknown): Promise<VnicError> {
+  try {
+    await run();
+  } catch (error) {
+    if (isVnicError(error)) return error;
+    throw error;
+  }
+  throw new RangeError('expected an error, got none');
+}
+
+const codeOf = async (run: () => unknown): Promise<VnicErrorCode> => (await errorOf(run)).code;
+
+describe('an interface link is a packet link', () => {
+  const openHarness = async (): Promise<LinkHarness> => {
+    makeVeth();
+    const harness = joinedLinksHarness(await openInterface({ name: 'east0' }), await openInterface({ name: 'west0' }), {
+      makePacket: frame,
+      backPressure: false,
+      removable: false,
+    });
+    return {
+      ...harness,
+      remove: async () => removeVeth(),
+      close: async () => {
+        await harness.close();
+        removeVeth();
+      },
+    };
+  };
+  for (const { title, needs, run } of linkConformanceCases) {
+    if (needs !== 'backPressure') it(title, () => run(openHarness));
+  }
+});
+
+describe('openInterface', () => {
+  it('takes loopback and veth for Ethernet and a TUN device for IP', async () => {
+    makeVeth();
+    const tun = await TunDevice.open({ name: 'pkt%d' });
+    try {
+      expect((await openLink({ name: 'lo' })).medium).toBe('ethernet');
+      expect((await openLink({ name: 'east0' })).medium).toBe('ethernet');
+      expect((await openLink({ name: tun.name })).medium).toBe('ip');
+    } finally {
+      await tun.close();
+    }
+  });
+
+  it('says that there is no such interface', async () => {
+    expect(await codeOf(() => openInterface({ name: 'nix0' }))).toBe('VNIC_NO_SUCH_INTERFACE');
+    expect(await codeOf(() => openInterface({ name: '' }))).toBe('VNIC_INVALID_NAME');
+    expect(await codeOf(() => openInterface({ name: 'a-name-of-17-long' }))).toBe('VNIC_NAME_TOO_LONG');
+  });
+
+  it('says that CAP_NET_RAW is missing', () => {
+    const script = `
+      import { openInterface } from ${JSON.stringify(new URL('../../dist/transport/index.js', import.meta.url).href)};
+      try { await openInterface({ name: 'lo' }); } catch (error) { console.log(error.code, error.message); }`;
+    const output = execFileSync(
+      'setpriv',
+      ['--inh-caps=-all', '--bounding-set=-all', process.execPath, '--input-type=module', '-e', script],
+      { encoding: 'utf8' },
+    );
+    expect(output).toMatch(/^VNIC_NO_PRIVILEGE .*lacks CAP_NET_RAW.*\[socket\(AF_PACKET\): EPERM\]/);
+  });
+});
+
+describe('what is read', () => {
+  it('tells incoming from outgoing packets', async () => {
+    makeVeth();
+    const east = await openLink({ name: 'east0' });
+    const other = await openLink({ name: 'east0' });
+    const west = await openLink({ name: 'west0' });
+    east.write(frame(100, 1));
+    const sent = await other.read();
+    const received = await west.read();
+    if (sent === undefined || received === undefined) throw new RangeError('expected a packet');
+    expect(packetDirection(sent, 0)).toBe('outgoing');
+    expect(packetDirection(received, 0)).toBe('incoming');
+    expect(received.packet(0)).toEqual(frame(100, 1));
+    expect(originalLength(received, 0)).toBe(100);
+  });
+
+  it('leaves outgoing packets out when asked to', async () => {
+    makeVeth();
+    const incomingOnly = await openLink({ name: 'east0', outgoing: false });
+    const east = await openLink({ name: 'east0' });
+    const west = await openLink({ name: 'west0' });
+    east.write(frame(100, 1));
+    await west.read();
+    west.write(frame(100, 2));
+    const batch = await incomingOnly.read();
+    expect(batch?.count).toBe(1);
+    expect(batch?.packet(0)).toEqual(frame(100, 2));
+  });
+
+  it('is promiscuous as long as the link is open', async () => {
+    makeVeth();
+    const promiscuity = (): number => JSON.parse(ip('-d', '-j', 'link', 'show', 'east0'))[0].promiscuity;
+    expect(promiscuity()).toBe(0);
+    const link = await openLink({ name: 'east0', promiscuous: true });
+    expect(promiscuity()).toBe(1);
+    await link.close();
+    expect(promiscuity()).toBe(0);
+  });
+
+  it('counts what the kernel dropped because nobody read', async () => {
+    makeVeth();
+    const east = await openLink({ name: 'east0', receiveBufferLen: 1 });
+    const west = await openLink({ name: 'west0' });
+    for (let i = 0; i < 200; i++) west.write(frame(1000, i));
+    const { packets, dropped } = east.statistics();
+    expect(packets).toBe(200);
+    expect(dropped).toBeGreaterThan(100);
+    await east.close();
+    expect(east.statistics()).toEqual({ packets, dropped });
+  });
+
+  it('carries whole IP packets of a tunnel both ways', async () => {
+    const tun = await TunDevice.open({ name: 'pkt%d' });
+    try {
+      ip('link', 'set', tun.name, 'up');
+      const link = await openLink({ name: tun.name });
+      const packet = Uint8Array.of(0x45, 0, 0, 20, 0, 0, 0, 0, 64, 253, 0, 0, 10, 9, 9, 1, 10, 9, 9, 2);
+      expect(link.write(packet)).toBe(1);
+      for await (const batch of tun.batches()) {
+        if ([...batch].some((bytes) => Buffer.from(bytes).equals(packet))) break;
+      }
+      expect(tun.write(packet)).toBe(1);
+      for await (const batch of link.batches()) {
+        if ([...batch].some((bytes, i) => Buffer.from(bytes).equals(packet) && packetDirection(batch, i) === 'incoming')) break;
+      }
+    } finally {
+      await tun.close();
+    }
+  });
+});
+
+describe('when the interface changes', () => {
+  it('survives going down and up, counts what it could not send, and says so', async () => {
+    makeVeth();
+    const east = await openLink({ name: 'east0' });
+    const west = await openLink({ name: 'west0' });
+    const seen: string[] = [];
+    const told = new Promise<void>((resolve) => {
+      east.on('down', () => seen.push('down'));
+      east.on('up', () => {
+        seen.push('up');
+        resolve();
+      });
+    });
+    const received = (async (): Promise<Uint8Array | undefined> => (await east.read())?.packet(0).slice())();
+    ip('link', 'set', 'east0', 'down');
+    expect(east.write(frame(100, 1))).toBe(1);
+    expect(east.counters.writeDropped['link-down']).toBe(1);
+    ip('link', 'set', 'east0', 'up');
+    await told;
+    expect(seen).toEqual(['down', 'up']);
+    west.write(frame(100, 2));
+    expect(await received).toEqual(frame(100, 2));
+    east.write(frame(100, 3));
+    expect((await west.read())?.packet(0)).toEqual(frame(100, 3));
+  });
+
+  it('follows the MTU', async () => {
+    makeVeth();
+    const link = await openLink({ name: 'east0' });
+    const mtu = new Promise((resolve) => link.on('mtu', resolve));
+    ip('link', 'set', 'east0', 'mtu', '1400');
+    expect(await mtu).toBe(1400);
+    expect(link.mtu).toBe(1400);
+    link.write(frame(1500, 1));
+    expect(link.counters.writeDropped['too-long']).toBe(1);
+  });
+
+  it('hands over what is queued before it ends with VNIC_DEVICE_GONE', async () => {
+    makeVeth();
+    const east = await openLink({ name: 'east0' });
+    const west = await openLink({ name: 'west0' });
+    for (let i = 0; i < 5; i++) west.write(frame(100, i));
+    removeVeth();
+    expect((await east.read())?.count).toBe(5);
+    expect(await codeOf(() => east.read())).toBe('VNIC_DEVICE_GONE');
+    expect(east.closed).toBe(true);
+  });
+});
