@@ -1,12 +1,8 @@
 /** The public test kit: the link conformance suite, packets that tests recognise, virtual time. */
 
 export { fragmentOf, fragmentPacket } from './fragments.ts';
-export {
-  type LinkAbility,
-  type LinkConformanceCase,
-  linkConformanceCases,
-  type OpenLinkHarness,
-} from './link-conformance.ts';
+export { linkConformanceCases } from './link-conformance.ts';
+export type { LinkAbility, LinkConformanceCase, OpenLinkHarness } from './link-conformance-case.ts';
 export { joinedLinksHarness, type LinkHarness, linkPairHarness } from './link-harness.ts';
 export { isIntact, MARK_LEN, markPacket, seedOf, writeSeed } from './marked-packet.ts';
 export { type EchoSeen, expectEcho, expectEchoReply, joinFragments, packetOf } from './matchers.ts';

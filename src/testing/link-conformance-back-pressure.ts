@@ -1,7 +1,7 @@
 /** Conformance of back-pressure, for carriers that have it. */
 
 import assert from 'node:assert/strict';
-import type { LinkConformanceCase } from './link-conformance.ts';
+import type { LinkConformanceCase } from './link-conformance-case.ts';
 import { assertCode, linkCase, nextTurn, PLAIN_SIZE, range, seedsOf } from './link-conformance-case.ts';
 import type { LinkHarness } from './link-harness.ts';
 

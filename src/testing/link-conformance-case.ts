@@ -4,9 +4,23 @@ import assert from 'node:assert/strict';
 
 import { isVnicError, type VnicErrorCode } from '../base/index.ts';
 import type { PacketBatch, PacketLink } from '../link/index.ts';
-import type { LinkAbility, LinkConformanceCase, OpenLinkHarness } from './link-conformance.ts';
 import type { LinkHarness } from './link-harness.ts';
 import { isIntact, seedOf } from './marked-packet.ts';
+
+/** Opens a fresh link for one case. */
+export type OpenLinkHarness = () => Promise<LinkHarness>;
+
+/** What a case asks of the carrier beyond the contract: `remove()`, or back-pressure. */
+export type LinkAbility = 'remove' | 'backPressure';
+
+/** One behaviour that a link must show. */
+export interface LinkConformanceCase {
+  /** The behaviour as a sentence. */
+  readonly title: string;
+  readonly needs: LinkAbility | undefined;
+  /** Opens a harness, checks, and closes it. Rejects with an `AssertionError` where the link fails. */
+  run(open: OpenLinkHarness): Promise<void>;
+}
 
 /** The length of packets in cases where it does not matter. */
 export const PLAIN_SIZE = 120;

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 
 import type { PacketBatch } from '../link/index.ts';
-import type { LinkConformanceCase } from './link-conformance.ts';
+import type { LinkConformanceCase } from './link-conformance-case.ts';
 import { assertCode, assertThrowsCode, linkCase, makePackets, nextTurn, PLAIN_SIZE } from './link-conformance-case.ts';
 import type { LinkHarness } from './link-harness.ts';
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 
 import { createLinkPair } from '../link/index.ts';
-import type { LinkConformanceCase } from './link-conformance.ts';
+import type { LinkConformanceCase } from './link-conformance-case.ts';
 import {
   assertCode,
   assertIntact,

@@ -10,26 +10,11 @@
  */
 
 import { backPressureCases } from './link-conformance-back-pressure.ts';
+import type { LinkConformanceCase } from './link-conformance-case.ts';
 import { endCases } from './link-conformance-end.ts';
 import { readCases } from './link-conformance-read.ts';
 import { streamCases } from './link-conformance-streams.ts';
 import { writeCases } from './link-conformance-write.ts';
-import type { LinkHarness } from './link-harness.ts';
-
-/** Opens a fresh link for one case. */
-export type OpenLinkHarness = () => Promise<LinkHarness>;
-
-/** What a case asks of the carrier beyond the contract: `remove()`, or back-pressure. */
-export type LinkAbility = 'remove' | 'backPressure';
-
-/** One behaviour that a link must show. */
-export interface LinkConformanceCase {
-  /** The behaviour as a sentence. */
-  readonly title: string;
-  readonly needs: LinkAbility | undefined;
-  /** Opens a harness, checks, and closes it. Rejects with an `AssertionError` where the link fails. */
-  run(open: OpenLinkHarness): Promise<void>;
-}
 
 /** The whole suite. */
 export const linkConformanceCases: readonly LinkConformanceCase[] = [
