@@ -1,0 +1,76 @@
+/** Import direction, lower layers to higher ones only. ARCHITECTURE.md says why. */
+
+/** What each folder of src/ may import, besides itself. */
+const layers = {
+  base: [],
+  wire: ['base'],
+  link: ['base', 'wire'],
+  native: ['base'],
+  netlink: ['base', 'native'],
+  tun: ['base', 'wire', 'link', 'native', 'netlink'],
+  transport: ['base', 'link', 'native', 'netlink'],
+  host: ['base', 'wire', 'link'],
+  netdev: ['base', 'netlink', 'tun', 'native'],
+  testing: ['base', 'wire', 'link', 'host'],
+  cli: ['base', 'wire', 'link', 'native', 'netlink', 'tun', 'transport', 'host', 'netdev', 'testing'],
+};
+
+const tests = '\\.test\\.ts$';
+
+/** Also true of a test, which may look inside its own folder and below. */
+const layerRules = Object.entries(layers).map(([folder, allowed]) => ({
+  name: `layer-${folder}`,
+  comment: `src/${folder} may import ${allowed.length === 0 ? 'no other folder' : allowed.join(', ')}`,
+  severity: 'error',
+  from: { path: `^src/${folder}/`, pathNot: tests },
+  to: { path: '^src/', pathNot: `^src/(${[folder, ...allowed].join('|')})/` },
+}));
+
+module.exports = {
+  forbidden: [
+    ...layerRules,
+    {
+      name: 'known-folder',
+      comment: 'a new folder of src/ needs its layer in this file',
+      severity: 'error',
+      from: { path: '^src/[^/]+/', pathNot: `^src/(${Object.keys(layers).join('|')})/` },
+      to: {},
+    },
+    {
+      name: 'index-below-cli',
+      comment: 'the library does not know the command',
+      severity: 'error',
+      from: { path: '^src/index\\.ts$' },
+      to: { path: '^src/cli/' },
+    },
+    {
+      name: 'through-index',
+      comment: 'another folder is imported through its index.ts',
+      severity: 'error',
+      from: { path: '^src/([^/]+)/', pathNot: tests },
+      to: { path: '^src/[^/]+/', pathNot: ['^src/$1/', '^src/[^/]+/index\\.ts$'] },
+    },
+    { name: 'no-circle', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'pure',
+      comment: 'base, wire and host also run in a browser and in virtual time',
+      severity: 'error',
+      from: { path: '^src/(base|wire|host)/', pathNot: tests },
+      to: { dependencyTypes: ['core'] },
+    },
+    {
+      name: 'commander-in-cli',
+      comment: 'the library has no runtime dependency',
+      severity: 'error',
+      from: { path: '^src/', pathNot: ['^src/cli/', tests] },
+      to: { dependencyTypes: ['npm', 'npm-dev', 'npm-optional', 'npm-peer', 'npm-no-pkg', 'npm-unknown'] },
+    },
+    { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    // Types count: a layer that knows the types of a higher one knows the higher one.
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+  },
+};

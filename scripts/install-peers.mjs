@@ -1,0 +1,59 @@
+/**
+ * Installs the Debian programs that the tests compare vnic with, where this is root on Debian.
+ * Elsewhere it says which are missing.
+ *
+ *   node scripts/install-peers.mjs [--require]     --require: exit with 1 when one is missing in the end
+ */
+
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+import { aptLine, installPackages } from './debian.mjs';
+import { findProgram, say } from './process.mjs';
+
+/** What has to exist (a program, or a file by its path), and the Debian package that has it. */
+const peers = [
+  ['ping', 'iputils-ping'],
+  ['arping', 'iputils-arping'],
+  ['ndisc6', 'ndisc6'],
+  ['tcpdump', 'tcpdump'],
+  ['tshark', 'tshark'],
+  ['iperf3', 'iperf3'],
+  ['ip', 'iproute2'],
+  ['tunctl', 'uml-utilities'],
+  ['ethtool', 'ethtool'],
+  ['unshare', 'util-linux'],
+  ['setpriv', 'util-linux'],
+  ['strace', 'strace'],
+  ['jq', 'jq'],
+  ['ps', 'procps'],
+  ['gcc', 'gcc'],
+  ['readelf', 'binutils'],
+  ['/usr/include/stdlib.h', 'libc6-dev'],
+  ['aarch64-linux-gnu-gcc', 'gcc-aarch64-linux-gnu'],
+  ['/usr/aarch64-linux-gnu/include/stdlib.h', 'libc6-dev-arm64-cross'],
+  ['/usr/aarch64-linux-gnu/lib/libstdc++.so.6', 'libstdc++6-arm64-cross'],
+  ['qemu-aarch64-static', 'qemu-user-static'],
+  ['bash', 'bash'],
+  ['/usr/share/bash-completion/bash_completion', 'bash-completion'],
+  ['zsh', 'zsh'],
+  ['fish', 'fish'],
+];
+
+const missingPeers = () => peers.filter(([what]) => (what.startsWith('/') ? !existsSync(what) : !findProgram(what)));
+
+/** @returns true when all peers are there in the end. */
+export function installPeers() {
+  if (missingPeers().length === 0) return true;
+  installPackages([...new Set(missingPeers().map(([, packageName]) => packageName))]);
+  const missing = missingPeers();
+  if (missing.length === 0) return true;
+  say(`missing: ${missing.map(([what]) => what).join(', ')}`);
+  say(`hint: ${aptLine([...new Set(missing.map(([, packageName]) => packageName))])}`);
+  return false;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const complete = installPeers();
+  if (!complete && process.argv.includes('--require')) process.exitCode = 1;
+}
