@@ -299,8 +299,10 @@ export abstract class BaseLink implements PacketLink {
     const push = this.#push;
     try {
       for (let i = 0; i < BATCHES_PER_TURN && push !== undefined && this.#push === push; i++) {
-        if (this.#fill() === 0) return;
-        push.handler(this.#batch);
+        const count = this.#fill();
+        if (count > 0) push.handler(this.#batch);
+        // The carrier had no more. If it has by now it will say so: asking would cost a call that mostly finds none.
+        if (count < this.#batch.capacity) return;
       }
     } catch (error) {
       // A handler that has stopped itself before it threw has nobody left to tell.
@@ -353,13 +355,17 @@ export abstract class BaseLink implements PacketLink {
   }
 
   #end(error: VnicError | undefined): void {
-    this.#closing = Promise.resolve(this.closeCarrier());
+    this.#closing = this.#close();
     const writers = this.#writeWaiters;
     this.#writeWaiters = [];
     for (const waiter of writers) waiter.reject(error ?? this.#endError('write a packet'));
     // The reader looks at the state itself and ends by itself.
     this.#readWaiter?.resolve();
     this.#stopPush(error);
+  }
+
+  async #close(): Promise<void> {
+    await this.closeCarrier();
   }
 
   #endError(attempted: string): VnicError {

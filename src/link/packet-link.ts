@@ -88,7 +88,8 @@ export interface PacketLink extends AsyncIterable<PacketBatch>, AsyncDisposable 
    * The hot path: calls `handler` with every batch, straight from the event loop, no promise in between.
    * The batch is valid during the call only; packets may be edited in place and the batch written back.
    * @param onEnd called once when reading ends: without error after `close()`, with it otherwise. What the
-   *   handler throws ends reading and is handed over here too.
+   *   handler throws ends reading and is handed over here too. Left out, such an error is thrown into the event
+   *   loop, unless a `gone` listener was told of it.
    * @returns a function that stops reading and keeps the link open.
    */
   onBatch(handler: (batch: PacketBatch) => void, onEnd?: (error?: unknown) => void): () => void;
