@@ -97,7 +97,7 @@ function noPrivilege(fields: Fields): VnicError {
       ...fields,
       reason: 'this process lacks CAP_NET_ADMIN, which creating a device needs',
       hint: inContainer()
-        ? 'Start the container with `--cap-add NET_ADMIN --device /dev/net/tun`.'
+        ? 'Start the container with `--cap-add NET_ADMIN --device /dev/net/tun`, or run it in a namespace of its own: `unshare --user --map-root-user --net COMMAND`.'
         : 'Run it with sudo, or in a namespace of its own: `unshare --user --map-root-user --net COMMAND`; or let root make the device for you: `sudo vnic create NAME --tun --owner $USER`.',
     });
   }
@@ -119,7 +119,7 @@ function owned(fields: Fields, device: LinkInfo): VnicError {
     ...fields,
     reason:
       whose === ''
-        ? `${device.name} has no owner, so only CAP_NET_ADMIN may attach, and this process lacks it`
+        ? `${device.name} is open to every user, but a security module forbids it to this process`
         : `${device.name} belongs to ${whose}; this process runs as uid ${process.geteuid?.()}, gid ${process.getegid?.()}`,
     hint: `Let root give it to you: \`sudo vnic set ${device.name} --owner ${process.geteuid?.()}\`, or run it with sudo.`,
   });

@@ -7,10 +7,10 @@
 import { execFileSync } from 'node:child_process';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 
-import { type VnicErrorCode, isVnicError, type VnicError } from '../../src/base/index.ts';
-import { type LinkHarness, joinedLinksHarness, linkConformanceCases, markPacket } from '../../src/testing/index.ts';
+import { isVnicError, type VnicError, type VnicErrorCode } from '../../src/base/index.ts';
+import { joinedLinksHarness, type LinkHarness, linkConformanceCases, markPacket } from '../../src/testing/index.ts';
 import {
-  InterfaceLink,
+  type InterfaceLink,
   type InterfaceOptions,
   openInterface,
   originalLength,
@@ -188,7 +188,10 @@ describe('what is read', () => {
       }
       expect(tun.write(packet)).toBe(1);
       for await (const batch of link.batches()) {
-        if ([...batch].some((bytes, i) => Buffer.from(bytes).equals(packet) && packetDirection(batch, i) === 'incoming')) break;
+        if (
+          [...batch].some((bytes, i) => Buffer.from(bytes).equals(packet) && packetDirection(batch, i) === 'incoming')
+        )
+          break;
       }
     } finally {
       await tun.close();
@@ -242,5 +245,29 @@ describe('when the interface changes', () => {
     expect((await east.read())?.count).toBe(5);
     expect(await codeOf(() => east.read())).toBe('VNIC_DEVICE_GONE');
     expect(east.closed).toBe(true);
+  });
+
+  it('notices that an interface was deleted that was down before', async () => {
+    makeVeth();
+    const east = await openLink({ name: 'east0' });
+    const ended = codeOf(() => east.read());
+    ip('link', 'set', 'east0', 'down');
+    // The kernel reports the deletion only while the socket is attached: let it see the interface down first.
+    while (east.counters.writeDropped['link-down'] === 0) {
+      east.write(frame(100, 1));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    removeVeth();
+    expect(await ended).toBe('VNIC_DEVICE_GONE');
+  });
+
+  it('notices the same of one that was down from the start', async () => {
+    makeVeth();
+    ip('link', 'set', 'east0', 'down');
+    const east = await openLink({ name: 'east0' });
+    const ended = codeOf(() => east.read());
+    await new Promise((resolve) => setImmediate(resolve));
+    removeVeth();
+    expect(await ended).toBe('VNIC_DEVICE_GONE');
   });
 });

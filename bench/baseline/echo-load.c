@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The load of the echo bench: keeps WINDOW ICMPv4 echo requests outstanding for SECONDS and counts replies.
+ *   echo-load ADDRESS WINDOW SECONDS          prints {"replies":N,"seconds":S,"lost":N}
+ * Requests that are not answered within half a second count as lost and are replaced.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define BATCH 64
+#define LEN 64 /* ICMP header and 56 bytes, as ping sends */
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static uint16_t checksum(const uint8_t *bytes, int len)
+{
+	uint32_t sum = 0;
+
+	for (int i = 0; i < len; i += 2)
+		sum += (uint32_t)(bytes[i] << 8 | bytes[i + 1]);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+int main(int argc, char **argv)
+{
+	static uint8_t requests[BATCH][LEN], replies[BATCH][128];
+	struct mmsghdr out[BATCH] = {0}, in[BATCH] = {0};
+	struct iovec out_parts[BATCH], in_parts[BATCH];
+	struct sockaddr_in to = {.sin_family = AF_INET};
+	int fd = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP), size = 32 << 20;
+	long replies_count = 0, lost = 0, outstanding = 0;
+	uint32_t only_replies = ~1U;
+	uint16_t sequence = 0;
+	double begin, end, last;
+	long window;
+
+	if (argc < 4 || fd < 0 || !inet_aton(argv[1], &to.sin_addr))
+		return 2;
+	window = atol(argv[2]);
+	setsockopt(fd, SOL_RAW, 1 /* ICMP_FILTER */, &only_replies, sizeof(only_replies));
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
+		return 1;
+	for (int i = 0; i < BATCH; i++) {
+		out_parts[i] = (struct iovec){requests[i], LEN};
+		in_parts[i] = (struct iovec){replies[i], sizeof(replies[i])};
+		out[i].msg_hdr = (struct msghdr){.msg_iov = &out_parts[i], .msg_iovlen = 1};
+		in[i].msg_hdr = (struct msghdr){.msg_iov = &in_parts[i], .msg_iovlen = 1};
+	}
+	begin = last = now();
+	end = begin + atof(argv[3]);
+	while (now() < end) {
+		struct pollfd ready = {.fd = fd, .events = POLLIN};
+		int want = window - outstanding < BATCH ? (int)(window - outstanding) : BATCH;
+		int got;
+
+		for (int i = 0; i < want; i++) {
+			memset(requests[i], 0, 8);
+			requests[i][0] = 8;
+			requests[i][6] = (uint8_t)(sequence >> 8);
+			requests[i][7] = (uint8_t)sequence;
+			sequence++;
+			uint16_t sum = checksum(requests[i], LEN);
+			requests[i][2] = (uint8_t)(sum >> 8);
+			requests[i][3] = (uint8_t)sum;
+		}
+		if (want > 0) {
+			int sent = sendmmsg(fd, out, (unsigned)want, 0);
+
+			if (sent > 0)
+				outstanding += sent;
+		}
+		got = recvmmsg(fd, in, BATCH, MSG_DONTWAIT, NULL);
+		if (got <= 0) {
+			poll(&ready, 1, 10);
+			if (outstanding > 0 && now() - last > 0.5) {
+				lost += outstanding;
+				outstanding = 0;
+				last = now();
+			}
+			continue;
+		}
+		last = now();
+		replies_count += got;
+		outstanding -= got < outstanding ? got : outstanding;
+	}
+	printf("{\"replies\":%ld,\"seconds\":%.3f,\"lost\":%ld}\n", replies_count, now() - begin, lost);
+	return 0;
+}
