@@ -9,8 +9,9 @@
  * which hands packets over from the IP header on, whatever encapsulation the tunnel puts before it.
  *
  *   down       The kernel reports ENETDOWN once and keeps the socket: it works again when the interface is up.
- *   deleted    Also ENETDOWN; then the bound index has become -1. The reader gets what is still queued, then
- *              the link ends with VNIC_DEVICE_GONE.
+ *   deleted    The bound index becomes -1. The kernel reports it as ENETDOWN, but not if the interface was down
+ *              before; so from the first ENETDOWN on, netlink events are watched too. The reader gets what is
+ *              still queued, then the link ends with VNIC_DEVICE_GONE.
  *   drops      A reader that is too slow lets the socket's receive buffer fill: the kernel drops, and counts
  *              it in `statistics()`.
  *   promisc    The membership belongs to the socket and ends with it, also by `kill -9`.
@@ -214,7 +215,7 @@ export class InterfaceLink extends BaseLink {
       if (length === -errno.EINTR) continue;
       if (length === -errno.ENETDOWN) {
         // The kernel tells it once; what was queued before can still be read.
-        this.#gone ||= this.#isUnbound();
+        this.#onDown();
         continue;
       }
       if (length !== -errno.EAGAIN) this.fail(systemError(`read from ${this.name}`, 'recvfrom', -length));
@@ -242,7 +243,10 @@ export class InterfaceLink extends BaseLink {
   }
 
   #onReady(error: number, events: number): void {
-    if (error !== 0) return this.#onSocketError();
+    if (error !== 0) {
+      this.#onSocketError();
+      return;
+    }
     if ((events & PollEvent.writable) !== 0) this.wakeWriter();
     if ((events & PollEvent.readable) !== 0 && !this.closed) this.wakeReader();
   }
@@ -253,19 +257,28 @@ export class InterfaceLink extends BaseLink {
     this.#core.getsockopt(this.#fd, SOL_SOCKET, SO_ERROR, new Uint8Array(value.buffer));
     const error = value[0] as number;
     if (error !== 0 && error !== errno.ENETDOWN) {
-      return this.fail(systemError(`use ${this.name}`, 'epoll_wait', error));
+      this.fail(systemError(`use ${this.name}`, 'epoll_wait', error));
+      return;
     }
-    if (this.#isUnbound()) {
-      this.#gone = true;
-      return this.#drain();
-    }
-    this.#poll.watch(this.#interest);
+    this.#onDown();
+    if (this.#gone) this.#drain();
+    else this.#poll.watch(this.#interest);
+  }
+
+  /** After ENETDOWN: finds out whether the interface is down or deleted, and has itself told when it is later. */
+  #onDown(): void {
+    // In this order: a deletion in between is seen by the one or the other.
+    this.#watch();
+    this.#gone ||= this.#isUnbound();
   }
 
   /** Lets a reader have what is queued; the read that finds nothing more ends the link. */
   #drain(): void {
     if (this.closed) return;
-    if ((this.#interest & PollEvent.readable) === 0) return this.fail(this.#goneError());
+    if ((this.#interest & PollEvent.readable) === 0) {
+      this.fail(this.#goneError());
+      return;
+    }
     this.wakeReader();
     setImmediate(() => this.#drain());
   }
@@ -300,7 +313,9 @@ export class InterfaceLink extends BaseLink {
       );
     } else {
       const hint =
-        this.medium === 'ethernet' ? 'Write whole Ethernet frames.' : 'Write whole IPv4 or IPv6 packets without any header before them.';
+        this.medium === 'ethernet'
+          ? 'Write whole Ethernet frames.'
+          : 'Write whole IPv4 or IPv6 packets without any header before them.';
       this.countWriteDrop('refused', () => refusal('the kernel found it malformed for this interface', hint));
     }
   }
@@ -323,15 +338,19 @@ export class InterfaceLink extends BaseLink {
     watcher.unref();
     watcher.onEvent((event) => {
       if (event.type === 'lost') this.#compare(getLinkSync(this.ifindex));
-      else if (event.type === 'link' && event.action === 'new' && event.link.index === this.ifindex) {
-        this.#compare(event.link);
+      else if (event.type === 'link' && event.link.index === this.ifindex) {
+        this.#compare(event.action === 'delete' ? undefined : event.link);
       }
     });
   }
 
-  /** Tells what has changed since the last look. A deleted interface is told by the socket. */
+  /** Tells what has changed since the last look. */
   #compare(link: LinkInfo | undefined): void {
-    if (link === undefined) return;
+    if (link === undefined) {
+      this.#gone = true;
+      this.#drain();
+      return;
+    }
     const mtuChanged = link.mtu !== this.#mtu;
     const upChanged = link.isUp !== this.#isUp;
     this.#mtu = link.mtu;

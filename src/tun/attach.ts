@@ -37,9 +37,9 @@ export interface OpenOptions {
   readonly mustExist?: boolean;
   /** Keep the device after its last descriptor is closed, or no longer. Left as it is by default. */
   readonly persist?: boolean;
-  /** Numeric user id that may attach without CAP_NET_ADMIN; -1 for none. Left as it is by default. */
+  /** Numeric user id that may attach without CAP_NET_ADMIN; the kernel cannot take it back. Left as it is by default. */
   readonly owner?: number;
-  /** Numeric group id that may attach without CAP_NET_ADMIN; -1 for none. Left as it is by default. */
+  /** Numeric group id that may attach without CAP_NET_ADMIN; the kernel cannot take it back. Left as it is by default. */
   readonly group?: number;
 }
 
@@ -214,6 +214,6 @@ function requireExisting(attempted: string, name: string): void {
 }
 
 function checkId(attempted: string, what: string, id: number | undefined): void {
-  if (id === undefined || (Number.isInteger(id) && id >= -1 && id < 0x8000_0000)) return;
-  throw invalidArgument(attempted, `a numeric ${what} id, or -1 for none`, id);
+  if (id === undefined || (Number.isInteger(id) && id >= 0 && id < 0x8000_0000)) return;
+  throw invalidArgument(attempted, `a numeric ${what} id`, id);
 }

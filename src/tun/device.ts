@@ -107,12 +107,12 @@ export abstract class TunTapDevice extends BaseLink {
     this.#apply('set persistence', { persist });
   }
 
-  /** Numeric user id that may attach without CAP_NET_ADMIN, -1 for none (`TUNSETOWNER`). */
+  /** Numeric user id that may attach without CAP_NET_ADMIN (`TUNSETOWNER`). */
   setOwner(owner: number): void {
     this.#apply('set the owner', { owner });
   }
 
-  /** Numeric group id that may attach without CAP_NET_ADMIN, -1 for none (`TUNSETGROUP`). */
+  /** Numeric group id that may attach without CAP_NET_ADMIN (`TUNSETGROUP`). */
   setGroup(group: number): void {
     this.#apply('set the group', { group });
   }

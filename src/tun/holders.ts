@@ -18,27 +18,40 @@ export interface Holder {
  * Processes that hold the device `name` of this network namespace. Only those that this user may look into
  * are found, so an empty list does not mean that nobody holds it.
  */
-export function findHolders(name: string): Holder[] {
+export function findHolders(name: string): readonly Holder[] {
+  return findAllHolders().get(name) ?? [];
+}
+
+/** The same for every device that somebody holds, by its name, in one pass over `/proc`. */
+export function findAllHolders(): Map<string, readonly Holder[]> {
   const here = networkNamespaceId();
-  const holders: Holder[] = [];
+  const found = new Map<string, Holder[]>();
   for (const entry of entriesOf('/proc')) {
     const pid = Number(entry);
     if (!Number.isInteger(pid)) continue;
-    const fds = entriesOf(`/proc/${pid}/fd`)
-      .map(Number)
-      .filter((fd) => attachedTo(pid, fd) === name);
+    const held = devicesHeldBy(pid);
     // The name alone is ambiguous: another namespace may have a device of the same name.
-    if (fds.length > 0 && networkNamespaceId(pid) === here) {
-      holders.push({ pid, command: printable(textOf(`/proc/${pid}/comm`).trim()), fds });
-    }
+    if (held.size === 0 || networkNamespaceId(pid) !== here) continue;
+    const command = printable(textOf(`/proc/${pid}/comm`).trim());
+    for (const [name, fds] of held) found.set(name, [...(found.get(name) ?? []), { pid, command, fds }]);
   }
-  return holders;
+  return found;
 }
 
 /** `qemu (pid 4711), vnic (pid 12)`, or undefined for none. */
 export function describeHolders(holders: readonly Holder[]): string | undefined {
   if (holders.length === 0) return undefined;
   return holders.map((holder) => `${holder.command} (pid ${holder.pid})`).join(', ');
+}
+
+/** Descriptors of a process by the device that they are attached to. */
+function devicesHeldBy(pid: number): Map<string, number[]> {
+  const held = new Map<string, number[]>();
+  for (const entry of entriesOf(`/proc/${pid}/fd`)) {
+    const name = attachedTo(pid, Number(entry));
+    if (name !== undefined) held.set(name, [...(held.get(name) ?? []), Number(entry)]);
+  }
+  return held;
 }
 
 /** A process chooses its own name: no control character of it may reach a terminal. */

@@ -5,4 +5,4 @@ export { deviceFeatures } from './attach.ts';
 export { Iff, TUN_NODE, TunIoctl, TunOffload } from './constants.ts';
 export { type DeviceOptions, TapDevice, TunDevice, TunTapDevice } from './device.ts';
 export { mayOpenNode } from './diagnose.ts';
-export { describeHolders, findHolders, type Holder } from './holders.ts';
+export { describeHolders, findAllHolders, findHolders, type Holder } from './holders.ts';
