@@ -33,7 +33,15 @@ const kinds = [
   { name: 'C, blocking read/write', command: (name) => [inRoot('build/bench/tun-echo'), name] },
   {
     name: 'vnic echo',
-    command: (name) => [process.execPath, inRoot('dist/cli/main.js'), 'echo', name, '--address', '10.0.0.1/24', '--quiet'],
+    command: (name) => [
+      process.execPath,
+      inRoot('dist/cli/main.js'),
+      'echo',
+      name,
+      '--address',
+      '10.0.0.1/24',
+      '--quiet',
+    ],
   },
 ];
 const windows = [1, 64, 256];
@@ -59,7 +67,16 @@ if (values.inside) {
 function compile(program) {
   mkdirSync(inRoot('build/bench'), { recursive: true });
   const source = inRoot(`bench/baseline/${program}.c`);
-  execFileSync('cc', ['-std=c11', '-O2', '-Wall', '-Wextra', '-Werror', source, '-o', inRoot(`build/bench/${program}`)]);
+  execFileSync('cc', [
+    '-std=c11',
+    '-O2',
+    '-Wall',
+    '-Wextra',
+    '-Werror',
+    source,
+    '-o',
+    inRoot(`build/bench/${program}`),
+  ]);
 }
 
 async function measure(kind) {
@@ -86,9 +103,11 @@ async function measure(kind) {
 
 /** Echo replies per second with `window` requests outstanding. */
 function load(window, duration) {
-  const output = execFileSync('taskset', [
-    '-c', '0', inRoot('build/bench/echo-load'), '10.0.0.2', String(window), String(duration),
-  ], { encoding: 'utf8' });
+  const output = execFileSync(
+    'taskset',
+    ['-c', '0', inRoot('build/bench/echo-load'), '10.0.0.2', String(window), String(duration)],
+    { encoding: 'utf8' },
+  );
   const { replies, seconds: took } = JSON.parse(output);
   return replies / took;
 }
@@ -100,7 +119,9 @@ function idleRttUs() {
 
 /** User and system time of a process, its threads included. */
 function cpuSeconds(pid) {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ');
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ');
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
@@ -112,7 +133,8 @@ function describe(results) {
       const ratio = median(of(name, key)) / median(of(baseline.name, key));
       return `${Math.round(median(of(name, key)) / 1000)}k (${ratio.toFixed(2)}×)`;
     });
-    const range = (values) => `${median(values).toFixed(0)} [${Math.min(...values).toFixed(0)}–${Math.max(...values).toFixed(0)}]`;
+    const range = (values) =>
+      `${median(values).toFixed(0)} [${Math.min(...values).toFixed(0)}–${Math.max(...values).toFixed(0)}]`;
     return `| ${[name, ...cells, median(of(name, 'cpuUsPerEcho')).toFixed(2), range(of(name, 'rttUs'))].join(' | ')} |`;
   };
   return [

@@ -82,8 +82,16 @@ describe('IpAddress', () => {
 
   it('knows multicast, link-local, loopback and unspecified addresses of both families', () => {
     const of = (text: string): IpAddress => IpAddress.parse(text);
-    expect([of('224.0.0.1').isMulticast, of('ff02::1').isMulticast, of('10.0.0.1').isMulticast]).toEqual([true, true, false]);
-    expect([of('169.254.1.1').isLinkLocal, of('febf::1').isLinkLocal, of('fec0::1').isLinkLocal]).toEqual([true, true, false]);
+    expect([of('224.0.0.1').isMulticast, of('ff02::1').isMulticast, of('10.0.0.1').isMulticast]).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    expect([of('169.254.1.1').isLinkLocal, of('febf::1').isLinkLocal, of('fec0::1').isLinkLocal]).toEqual([
+      true,
+      true,
+      false,
+    ]);
     expect([of('127.9.9.9').isLoopback, of('::1').isLoopback, of('::2').isLoopback]).toEqual([true, true, false]);
     expect([of('0.0.0.0').isUnspecified, of('::').isUnspecified, of('::1').isUnspecified]).toEqual([true, true, false]);
   });
@@ -97,12 +105,18 @@ describe('IpAddress', () => {
 });
 
 describe('Cidr', () => {
-  it.each(['10.0.0.1/33', 'fd00::1/129', '10.0.0.1/', '10.0.0.1/ 8', '10.0.0.1/08', '10.0.0.1/-1', '10.0.0.1/8/8', '/8'])(
-    'refuses %j',
-    (text) => {
-      expect(refusal(() => Cidr.parse(text))).toBe('VNIC_INVALID_ADDRESS');
-    },
-  );
+  it.each([
+    '10.0.0.1/33',
+    'fd00::1/129',
+    '10.0.0.1/',
+    '10.0.0.1/ 8',
+    '10.0.0.1/08',
+    '10.0.0.1/-1',
+    '10.0.0.1/8/8',
+    '/8',
+  ])('refuses %j', (text) => {
+    expect(refusal(() => Cidr.parse(text))).toBe('VNIC_INVALID_ADDRESS');
+  });
 
   it('keeps host bits and gives the network and the broadcast address', () => {
     const cidr = Cidr.parse('10.1.2.3/20');
@@ -145,9 +159,9 @@ describe('MacAddress', () => {
   });
 
   it('tells group addresses from individual ones', () => {
-    expect([MacAddress.parse('ff:ff:ff:ff:ff:ff').isMulticast, MacAddress.parse('02:00:00:00:00:01').isMulticast]).toEqual([
-      true,
-      false,
-    ]);
+    expect([
+      MacAddress.parse('ff:ff:ff:ff:ff:ff').isMulticast,
+      MacAddress.parse('02:00:00:00:00:01').isMulticast,
+    ]).toEqual([true, false]);
   });
 });

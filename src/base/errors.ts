@@ -31,26 +31,47 @@ export type ExitStatus = (typeof ExitStatus)[keyof typeof ExitStatus];
 export const errorCatalogue = {
   VNIC_INVALID_ARGUMENT: { title: 'An argument has the wrong type or is out of range.', exit: 'usage' },
   VNIC_INVALID_NAME: { title: 'A name that the kernel would refuse for a network interface.', exit: 'usage' },
-  VNIC_NAME_TOO_LONG: { title: 'An interface name longer than 15 bytes, which the kernel would truncate.', exit: 'usage' },
+  VNIC_NAME_TOO_LONG: {
+    title: 'An interface name longer than 15 bytes, which the kernel would truncate.',
+    exit: 'usage',
+  },
   VNIC_INVALID_ADDRESS: { title: 'Text that is not an IP address, CIDR or MAC address.', exit: 'usage' },
   VNIC_ABORTED: { title: 'The operation was ended by its AbortSignal.', exit: 'failure' },
 
-  VNIC_NATIVE_MISSING: { title: 'The native core is not built for this platform, or cannot be loaded.', exit: 'unavailable' },
+  VNIC_NATIVE_MISSING: {
+    title: 'The native core is not built for this platform, or cannot be loaded.',
+    exit: 'unavailable',
+  },
   VNIC_UNSUPPORTED: { title: 'The kernel does not offer what was asked for.', exit: 'unavailable' },
   VNIC_SYSTEM_CALL: { title: 'A system call failed in a way that has no code of its own.', exit: 'osError' },
   VNIC_TOO_MANY_FILES: { title: 'The process or the system has no file descriptor left.', exit: 'tempFailure' },
 
   VNIC_TUN_NODE_MISSING: { title: '/dev/net/tun does not exist.', exit: 'unavailable' },
-  VNIC_TUN_DRIVER_MISSING: { title: '/dev/net/tun exists, but the kernel has no tun driver behind it.', exit: 'unavailable' },
-  VNIC_TUN_NODE_FORBIDDEN: { title: 'The file mode of /dev/net/tun does not let this user open it.', exit: 'noPermission' },
+  VNIC_TUN_DRIVER_MISSING: {
+    title: '/dev/net/tun exists, but the kernel has no tun driver behind it.',
+    exit: 'unavailable',
+  },
+  VNIC_TUN_NODE_FORBIDDEN: {
+    title: 'The file mode of /dev/net/tun does not let this user open it.',
+    exit: 'noPermission',
+  },
   VNIC_TUN_NODE_DENIED: { title: 'A device cgroup or security module forbids /dev/net/tun.', exit: 'noPermission' },
-  VNIC_NO_PRIVILEGE: { title: 'CAP_NET_ADMIN is needed in the user namespace that owns the network namespace.', exit: 'noPermission' },
+  VNIC_NO_PRIVILEGE: {
+    title: 'CAP_NET_ADMIN is needed in the user namespace that owns the network namespace.',
+    exit: 'noPermission',
+  },
   VNIC_DEVICE_OWNED: { title: 'The device belongs to another user or group.', exit: 'noPermission' },
   VNIC_DEVICE_BUSY: { title: 'Another process holds the device.', exit: 'tempFailure' },
   VNIC_DEVICE_EXISTS: { title: 'A device of that name exists already.', exit: 'cannotCreate' },
-  VNIC_WRONG_KIND: { title: 'The device is of the other kind: TUN instead of TAP, or TAP instead of TUN.', exit: 'usage' },
+  VNIC_WRONG_KIND: {
+    title: 'The device is of the other kind: TUN instead of TAP, or TAP instead of TUN.',
+    exit: 'usage',
+  },
   VNIC_NOT_TUNTAP: { title: 'The interface of that name is not a TUN/TAP device.', exit: 'usage' },
-  VNIC_QUEUE_MODE: { title: 'The device is multi-queue and the request is not, or the other way round.', exit: 'usage' },
+  VNIC_QUEUE_MODE: {
+    title: 'The device is multi-queue and the request is not, or the other way round.',
+    exit: 'usage',
+  },
   VNIC_TOO_MANY_QUEUES: { title: 'The device has as many queues as the kernel allows.', exit: 'tempFailure' },
   VNIC_DEVICE_GONE: { title: 'The device was deleted while it was open.', exit: 'ioError' },
   VNIC_LINK_DOWN: { title: 'The device is down, so the kernel refuses packets.', exit: 'ioError' },
@@ -65,7 +86,10 @@ export const errorCatalogue = {
   VNIC_ADDRESS_EXISTS: { title: 'The interface has that address already.', exit: 'cannotCreate' },
   VNIC_NO_SUCH_ROUTE: { title: 'No such route.', exit: 'noInput' },
   VNIC_ROUTE_EXISTS: { title: 'The route exists already.', exit: 'cannotCreate' },
-  VNIC_EVENTS_LOST: { title: 'The kernel dropped netlink events because they were not read in time.', exit: 'tempFailure' },
+  VNIC_EVENTS_LOST: {
+    title: 'The kernel dropped netlink events because they were not read in time.',
+    exit: 'tempFailure',
+  },
 
   VNIC_NO_SUCH_USER: { title: 'No user of that name.', exit: 'usage' },
   VNIC_NO_SUCH_GROUP: { title: 'No group of that name.', exit: 'usage' },

@@ -4,9 +4,9 @@
  * Every call returns a number of 0 or more, or `-errno`, and never waits. A `TypeError` means a bug in vnic.
  */
 
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { existsSync } from 'node:fs';
 
 import { VnicError } from '../base/index.ts';
 

@@ -2,5 +2,5 @@
 
 export { type NativeCore, nativeCandidates, nativeCore, type PollHandle } from './binding.ts';
 export { Poll, type PollCallback, PollEvent } from './poll.ts';
-export { errno, errnoName, systemError } from './system-error.ts';
 export { Capability, hasCapability, inContainer, inUserNamespace, networkNamespaceId } from './process-status.ts';
+export { errno, errnoName, systemError } from './system-error.ts';

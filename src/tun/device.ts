@@ -29,7 +29,15 @@ import {
 } from '../link/index.ts';
 import { errno, errnoName, nativeCore, Poll, PollEvent, systemError } from '../native/index.ts';
 import { getLinkSync } from '../netlink/index.ts';
-import { type Attached, adopt, applyOwnership, attach, type DeviceFlags, type OpenOptions, readFlags } from './attach.ts';
+import {
+  type Attached,
+  adopt,
+  applyOwnership,
+  attach,
+  type DeviceFlags,
+  type OpenOptions,
+  readFlags,
+} from './attach.ts';
 import { MAX_PACKET_LEN } from './constants.ts';
 import { deviceGone } from './diagnose.ts';
 import { DeviceWatcher } from './watcher.ts';

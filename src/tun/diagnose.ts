@@ -7,7 +7,15 @@
 import { accessSync, constants, statSync } from 'node:fs';
 
 import { VnicError } from '../base/index.ts';
-import { Capability, errno, errnoName, hasCapability, inContainer, inUserNamespace, systemError } from '../native/index.ts';
+import {
+  Capability,
+  errno,
+  errnoName,
+  hasCapability,
+  inContainer,
+  inUserNamespace,
+  systemError,
+} from '../native/index.ts';
 import { getLinkSync, type LinkInfo } from '../netlink/index.ts';
 import { TUN_NODE } from './constants.ts';
 import { describeHolders, findHolders } from './holders.ts';
@@ -56,7 +64,10 @@ export function diagnoseAttach(attempted: string, request: AttachRequest, number
     case errno.EINVAL:
       return mismatch(fields, request, device);
     case errno.E2BIG:
-      return new VnicError('VNIC_TOO_MANY_QUEUES', { ...fields, hint: 'Close a queue before you open another; the limit is 256.' });
+      return new VnicError('VNIC_TOO_MANY_QUEUES', {
+        ...fields,
+        hint: 'Close a queue before you open another; the limit is 256.',
+      });
     case errno.ENFILE:
       return new VnicError('VNIC_DEVICE_EXISTS', {
         ...fields,

@@ -17,7 +17,8 @@ import { requirePrivateNetns } from './private-netns.ts';
 beforeAll(() => requirePrivateNetns());
 
 const ip = (...args: string[]): string => execFileSync('ip', args, { encoding: 'utf8' });
-const exists = (name: string): boolean => readdirSync('/sys/class/net').includes(name) || ip('-o', 'link').includes(` ${name}:`);
+const exists = (name: string): boolean =>
+  readdirSync('/sys/class/net').includes(name) || ip('-o', 'link').includes(` ${name}:`);
 
 const opened: TunTapDevice[] = [];
 const kept: string[] = [];
@@ -82,9 +83,12 @@ describe('opening a device', () => {
     expect(error.code).toBe('VNIC_NAME_TOO_LONG');
   });
 
-  it.each(['', '.', '..', 'a/b', 'a b', 'a:b', 'x%s', 'x%d%d', '\u0000', 'tab\tbed'])('refuses the name %j', async (name) => {
-    expect((await errorOf(() => TunDevice.open({ name }))).code).toBe('VNIC_INVALID_NAME');
-  });
+  it.each(['', '.', '..', 'a/b', 'a b', 'a:b', 'x%s', 'x%d%d', '\u0000', 'tab\tbed'])(
+    'refuses the name %j',
+    async (name) => {
+      expect((await errorOf(() => TunDevice.open({ name }))).code).toBe('VNIC_INVALID_NAME');
+    },
+  );
 
   it('removes the device on close, and keeps it when it is persistent', async () => {
     await (await openTun({ name: 'gone0' })).close();
@@ -93,7 +97,13 @@ describe('opening a device', () => {
     await (await openTun({ name: 'kept0', persist: true })).close();
     expect(exists('kept0')).toBe(true);
     const again = await openTun({ name: 'kept0', mustExist: true });
-    expect(again.flags).toEqual({ kind: 'tun', packetInfo: false, vnetHeader: false, multiQueue: false, persist: true });
+    expect(again.flags).toEqual({
+      kind: 'tun',
+      packetInfo: false,
+      vnetHeader: false,
+      multiQueue: false,
+      persist: true,
+    });
     again.setPersist(false);
     await again.close();
     expect(exists('kept0')).toBe(false);
@@ -154,7 +164,9 @@ describe('adopting a descriptor', () => {
     const adopted = await TunDevice.adopt(fd);
     expect([adopted.name, adopted.fd, adopted.medium]).toEqual(['give0', fd, 'ip']);
     await adopted.close();
-    expect(readdirSync('/proc/self/fd').some((entry) => Number(entry) === fd && linkOf(entry).endsWith('/tun'))).toBe(false);
+    expect(readdirSync('/proc/self/fd').some((entry) => Number(entry) === fd && linkOf(entry).endsWith('/tun'))).toBe(
+      false,
+    );
   });
 
   it('refuses other descriptors and says what they are', async () => {
@@ -211,7 +223,11 @@ describe('reading and writing', () => {
     const errors: string[] = [];
     tun.on('writeDropped', (event) => errors.push(event.error.code));
     expect(tun.write(udpPacket())).toBe(1);
-    expect([tun.counters.writeDropped['link-down'], tun.counters.packetsWritten, errors]).toEqual([1, 0, ['VNIC_LINK_DOWN']]);
+    expect([tun.counters.writeDropped['link-down'], tun.counters.packetsWritten, errors]).toEqual([
+      1,
+      0,
+      ['VNIC_LINK_DOWN'],
+    ]);
     ip('link', 'set', 'dn0', 'up');
     expect(tun.write(udpPacket())).toBe(1);
     expect(tun.counters.packetsWritten).toBe(1);
@@ -250,16 +266,25 @@ describe('reading and writing', () => {
 
 describe('a device deleted underneath', () => {
   it.each([
-    ['an iterator', async (tun: TunDevice) => {
-      for await (const _ of tun);
-    }],
-    ['read()', async (tun: TunDevice) => {
-      while ((await tun.read()) !== undefined);
-    }],
+    [
+      'an iterator',
+      async (tun: TunDevice) => {
+        for await (const _ of tun);
+      },
+    ],
+    [
+      'read()',
+      async (tun: TunDevice) => {
+        while ((await tun.read()) !== undefined);
+      },
+    ],
     ['a batch handler', (tun: TunDevice) => new Promise((_, reject) => tun.onBatch(() => {}, reject))],
-    ['a web stream', async (tun: TunDevice) => {
-      await tun.toWeb().readable.pipeTo(new WritableStream());
-    }],
+    [
+      'a web stream',
+      async (tun: TunDevice) => {
+        await tun.toWeb().readable.pipeTo(new WritableStream());
+      },
+    ],
   ])('ends %s with VNIC_DEVICE_GONE', async (_, consume) => {
     const tun = await openTun({ name: 'del0' });
     ip('link', 'set', 'del0', 'up');

@@ -55,10 +55,22 @@ afterEach(() => {
 /** Opens a device in a child that is started by the words in `wrapper`. */
 const refusal = (wrapper: readonly string[], kind = 'tun', name = 'ref0'): Refusal => {
   const [command, ...args] = [...wrapper, process.execPath, program, kind, name];
-  return JSON.parse(execFileSync(command as string, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })) as Refusal;
+  return JSON.parse(
+    execFileSync(command as string, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }),
+  ) as Refusal;
 };
 
-const injecting = (fault: string): string[] => ['strace', '-f', '-qq', '-o', '/dev/null', '-P', '/dev/net/tun', '-e', `inject=${fault}`];
+const injecting = (fault: string): string[] => [
+  'strace',
+  '-f',
+  '-qq',
+  '-o',
+  '/dev/null',
+  '-P',
+  '/dev/net/tun',
+  '-e',
+  `inject=${fault}`,
+];
 const sh = (script: string): string[] => ['unshare', '--mount', 'sh', '-c', `${script} && exec "$@"`, 'sh'];
 const withoutNetAdmin = ['setpriv', '--bounding-set=-net_admin', '--inh-caps=-net_admin'];
 
