@@ -8,6 +8,7 @@
 
 import { VnicError } from './errors.ts';
 
+/** Version of the internet protocol. */
 export type IpFamily = 4 | 6;
 
 /** An IPv4 or IPv6 address. Immutable; `bytes` is owned by the value and must not be written to. */
@@ -56,14 +57,17 @@ export class IpAddress {
     return this.bytes.every((byte) => byte === 0);
   }
 
+  /** True for the same family and bytes. */
   equals(other: IpAddress): boolean {
     return this.family === other.family && this.bytes.every((byte, i) => byte === other.bytes[i]);
   }
 
+  /** Dotted decimal, or the canonical form of RFC 5952. */
   toString(): string {
     return this.family === 4 ? this.bytes.join('.') : formatIpv6(this.bytes);
   }
 
+  /** As `toString`. */
   toJSON(): string {
     return this.toString();
   }
@@ -117,6 +121,7 @@ export class Cidr {
     return IpAddress.fromBytes(this.withHostBits(0xff));
   }
 
+  /** True when the address is of this family and its leading bits are those of the prefix. */
   contains(address: IpAddress): boolean {
     return address.family === this.family && this.containsBytes(address.bytes, 0);
   }
@@ -132,14 +137,17 @@ export class Cidr {
     return (((bytes[offset + whole] as number) ^ (own[whole] as number)) & mask & 0xff) === 0;
   }
 
+  /** True for the same address, host bits included, and prefix length. */
   equals(other: Cidr): boolean {
     return this.prefixLen === other.prefixLen && this.address.equals(other.address);
   }
 
+  /** `ADDRESS/LENGTH`, host bits kept. */
   toString(): string {
     return `${this.address}/${this.prefixLen}`;
   }
 
+  /** As `toString`. */
   toJSON(): string {
     return this.toString();
   }
@@ -185,14 +193,17 @@ export class MacAddress {
     return this.bytes.every((byte) => byte === 0);
   }
 
+  /** True for the same six bytes. */
   equals(other: MacAddress): boolean {
     return this.bytes.every((byte, i) => byte === other.bytes[i]);
   }
 
+  /** Six lower-case octets joined by colons. */
   toString(): string {
     return formatMac(this.bytes, 0);
   }
 
+  /** As `toString`. */
   toJSON(): string {
     return this.toString();
   }

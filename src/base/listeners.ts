@@ -20,6 +20,7 @@ export class Listeners<Events extends object> {
     return () => handlers.delete(entry);
   }
 
+  /** Calls the handlers in the order in which they were added. */
   emit<Name extends keyof Events>(name: Name, event: Events[Name]): void {
     const errors: unknown[] = [];
     for (const handler of [...(this.#handlers.get(name) ?? [])]) {
@@ -37,6 +38,7 @@ export class Listeners<Events extends object> {
     return this.#handlers.get(name)?.size ?? 0;
   }
 
+  /** Removes every handler. */
   clear(): void {
     this.#handlers.clear();
   }

@@ -136,6 +136,7 @@ export abstract class BaseLink implements PacketLink {
     }
   }
 
+  /** As `batches()`. */
   [Symbol.asyncIterator](): AsyncIterableIterator<PacketBatch> {
     return this.batches();
   }
@@ -200,6 +201,7 @@ export abstract class BaseLink implements PacketLink {
     return this.#closing ?? Promise.resolve();
   }
 
+  /** As `close()`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -19,6 +19,7 @@ export const MAX_FRAME_LEN = 65_600;
 /** Packets start on multiples of this, unless the headroom is no multiple of it. */
 export const PACKET_ALIGNMENT = 8;
 
+/** Size of a batch, fixed for its life. */
 export interface PacketBatchOptions {
   /** How many packets at most; default 64. */
   readonly capacity?: number;

@@ -45,6 +45,7 @@ export interface LinkEvents {
   writeDropped: { readonly reason: WriteDropReason; readonly error: VnicError };
 }
 
+/** What every call that waits takes. */
 export interface WaitOptions {
   /** Ends the wait with `VNIC_ABORTED`. */
   readonly signal?: AbortSignal;

@@ -28,6 +28,7 @@ const ETHERNET_OVERHEAD_LEN = 18;
 /** Ring memory a packet beyond the one of full length; small packets use less, so more of them fit. */
 const TYPICAL_PACKET_LEN = 2048;
 
+/** What the two ends have in common. */
 export interface LinkPairOptions {
   readonly medium: Medium;
   /** Longest payload in bytes, 1 to 65535; default 1500. Longer packets are dropped as `too-long`. */

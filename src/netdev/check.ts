@@ -18,6 +18,7 @@ export interface Check {
   readonly fix?: string;
 }
 
+/** Name of a check in `--json`; stable. */
 export type CheckId =
   | 'node'
   | 'native-core'

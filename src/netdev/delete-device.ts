@@ -5,6 +5,7 @@ import { type LinkInfo, type LinkSelector, openNetlink } from '../netlink/index.
 import { describeHolders, findHolders } from '../tun/index.ts';
 import { interfaceKind } from './describe.ts';
 
+/** How far deleting goes. */
 export interface DeleteDevicesOptions {
   /** Delete devices that a process holds as well; its reads then end with an error. Default false. */
   readonly force?: boolean;

@@ -35,6 +35,7 @@ export interface InterfaceInfo {
   readonly master: string | undefined;
 }
 
+/** Which interfaces are described. */
 export interface DescribeOptions {
   /** Every interface; default TUN/TAP devices only. */
   readonly all?: boolean;

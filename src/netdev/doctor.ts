@@ -22,6 +22,7 @@ import {
 import { checkFeatures, checkOffloads, checkTunDriver, checkTunNode } from './doctor-tun.ts';
 import { probeSandbox } from './sandbox.ts';
 
+/** How thoroughly the machine is examined. */
 export interface DoctorOptions {
   /**
    * A program with arguments that prints what `probeOffloads` gives as JSON; it is run in a sandbox. Without it

@@ -30,6 +30,7 @@ export type SandboxProbe =
   | { readonly ok: true; readonly form: SandboxForm }
   | { readonly ok: false; readonly cause: 'forbidden' | 'unshare-missing'; readonly reason: string };
 
+/** How the namespaces are made. */
 export interface SandboxOptions {
   /** Default `user`. */
   readonly form?: SandboxForm;

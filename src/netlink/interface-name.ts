@@ -14,6 +14,7 @@ export const MAX_ALTERNATIVE_NAME_LEN: number = 127;
 /** A name, or the index of an interface: a whole number from 1 to 2^31 - 1. */
 export type LinkSelector = string | number;
 
+/** What beside an exact name is accepted. */
 export interface CheckInterfaceNameOptions {
   /** Allow one `%d`, which the kernel replaces by the lowest free number. Default false. */
   readonly pattern?: boolean;

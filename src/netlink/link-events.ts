@@ -122,6 +122,7 @@ export class LinkEvents implements AsyncIterable<NetlinkEvent>, AsyncDisposable 
     this.#poll?.unref();
   }
 
+  /** Undoes `unref`. */
   ref(): void {
     this.#keepsAlive = true;
     this.#poll?.ref();
@@ -142,6 +143,7 @@ export class LinkEvents implements AsyncIterable<NetlinkEvent>, AsyncDisposable 
     this.#wake?.();
   }
 
+  /** As `close()`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

@@ -36,6 +36,7 @@ export class Netlink implements AsyncDisposable {
     this.#requester.close();
   }
 
+  /** As `close()`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

@@ -19,6 +19,7 @@ export interface DeviceFlags {
   readonly persist: boolean;
 }
 
+/** How a device is opened; everything may be left out. */
 export interface OpenOptions {
   /**
    * Name of the interface, 1 to 15 bytes; a pattern with one `%d` that the kernel fills in, for example `tun%d`;

@@ -42,6 +42,7 @@ import { MAX_PACKET_LEN } from './constants.ts';
 import { deviceGone } from './diagnose.ts';
 import { DeviceWatcher } from './watcher.ts';
 
+/** How a device is opened and read. */
 export interface DeviceOptions extends OpenOptions {
   /** Size of the read batch. */
   readonly batch?: PacketBatchOptions;

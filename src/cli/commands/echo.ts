@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { type Cidr, seededRandom } from '../../base/index.ts';
 import { attachResponder, createResponder, type Responder } from '../../host/index.ts';
 import type { PacketLink } from '../../link/index.ts';
+import { systemClock } from '../../netdev/index.ts';
 import { summarizePacket } from '../../wire/index.ts';
 import { interruption } from '../interruption.ts';
 import { occurredDrops, showLiveCounters, summaryLines } from '../live-counters.ts';
@@ -14,7 +15,6 @@ import { addDeviceOptions, openPacketDevice, type PacketDevice, type PacketDevic
 import { directionArrow, formatTime, type PacketDirection, packetText, wallClockMs } from '../packet-line.ts';
 import { pingCommand, pingTargets } from '../ping-hint.ts';
 import { usageError } from '../report-error.ts';
-import { systemClock } from '../system-clock.ts';
 import { decimalNumber, option, parseCidr, parseText, repeatableOption, wholeNumber } from '../values.ts';
 
 interface EchoOptions extends PacketDeviceOptions {

@@ -2,14 +2,13 @@
 
 import { Cidr } from '../../base/index.ts';
 import { type AttachedResponder, attachResponder, createResponder } from '../../host/index.ts';
-import { openDevice } from '../../netdev/index.ts';
+import { openDevice, systemClock } from '../../netdev/index.ts';
 import type { TunTapDevice } from '../../tun/index.ts';
 import { summarizePacket } from '../../wire/index.ts';
 import { ObservedLink } from '../observed-link.ts';
 import { print, printable, style } from '../output.ts';
 import { directionArrow, type PacketDirection, packetText } from '../packet-line.ts';
 import { symbols } from '../symbols.ts';
-import { systemClock } from '../system-clock.ts';
 import { formatTable } from '../table.ts';
 import { kindOf, noteOf, type PacketKind } from './packet-notes.ts';
 import { type PingResult, runPing } from './ping.ts';
