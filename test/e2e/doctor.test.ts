@@ -154,7 +154,7 @@ describe('what is missing', () => {
   });
 
   it('is the program ping', async () => {
-    const hide = 'touch /tmp/vnic-no-ping && for p in $(which -a ping); do mount --bind /tmp/vnic-no-ping $p; done';
+    const hide = 'for p in $(which -a ping); do mount --bind /dev/null $p; done';
     const { status, checks } = await doctorAfter(hide);
     expect(status).toBe(0);
     expect(checks.get('programs')).toMatchObject({ status: 'warn', fix: 'sudo apt-get install iputils-ping' });
