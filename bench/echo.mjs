@@ -88,7 +88,7 @@ async function measure(kind) {
     ip('link', 'set', name, 'up');
     await until(() => run('ping', '-c', '1', '-W', '1', '10.0.0.2') !== undefined);
     load(64, 0.5); // the compiler of V8 gets its chance before the clock runs
-    const result = { rttUs: idleRttUs() };
+    const result = { rttNearUs: idleRttUs(1), rttFarUs: idleRttUs(0) };
     for (const window of windows) result[`w${window}`] = load(window, seconds);
     const before = cpuSeconds(child.pid);
     const rate = load(64, seconds);
@@ -112,8 +112,12 @@ function load(window, duration) {
   return replies / took;
 }
 
-function idleRttUs() {
-  const output = run('ping', '-c', '300', '-i', '0.002', '10.0.0.2') ?? '';
+/**
+ * Median round trip of a ping every 2 ms, sent from a processor: the responder's own, or the other one, which adds
+ * the wake-up of a processor that has gone idle.
+ */
+function idleRttUs(processor) {
+  const output = run('taskset', '-c', String(processor), 'ping', '-c', '300', '-i', '0.002', '10.0.0.2') ?? '';
   return median([...output.matchAll(/time=([0-9.]+) ms/g)].map((match) => Number(match[1]) * 1000));
 }
 
@@ -135,11 +139,11 @@ function describe(results) {
     });
     const range = (values) =>
       `${median(values).toFixed(0)} [${Math.min(...values).toFixed(0)}–${Math.max(...values).toFixed(0)}]`;
-    return `| ${[name, ...cells, median(of(name, 'cpuUsPerEcho')).toFixed(2), range(of(name, 'rttUs'))].join(' | ')} |`;
+    return `| ${[name, ...cells, median(of(name, 'cpuUsPerEcho')).toFixed(2), range(of(name, 'rttNearUs')), range(of(name, 'rttFarUs'))].join(' | ')} |`;
   };
   return [
-    '| responder | echo/s, 64 outstanding | echo/s, 256 | echo/s, 1 | CPU µs per echo | idle round trip µs |',
-    '|---|---|---|---|---|---|',
+    '| responder | echo/s, 64 outstanding | echo/s, 256 | echo/s, 1 | CPU µs per echo | idle round trip µs, same processor | other processor |',
+    '|---|---|---|---|---|---|---|',
     ...kinds.map(row),
     '',
     `${rounds} rounds in turn, ${seconds} s a figure, medians; (×) to the C loop. ${cpus()[0]?.model.trim()}, ` +
