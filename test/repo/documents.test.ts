@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
+import { commandList } from '../../src/cli/command-list.ts';
 import { filesBelow, readText, root } from './source-files.ts';
 
 const documents = [...readdirSync(root).filter((name) => name.endsWith('.md')), ...filesBelow('docs', '.md')];
@@ -35,5 +36,14 @@ describe('the documents', () => {
     const { scripts } = JSON.parse(readText('package.json')) as { readonly scripts: Readonly<Record<string, string>> };
     const named = [...readText(document).matchAll(/`npm run ([a-z:-]+)/g)].map((match) => match[1] ?? '');
     expect(named.filter((name) => !(name in scripts))).toEqual([]);
+  });
+
+  it.each(documents)('%s names commands that exist', (document) => {
+    const known: readonly string[] = commandList.map(({ name }) => name);
+    const blocks = [...readText(document).matchAll(/```sh\n([\s\S]*?)```/g)].map((match) => match[1] ?? '');
+    const spans = [...readText(document).matchAll(/`([^`\n]+)`/g)].map((match) => match[1] ?? '');
+    const lines = [...blocks.join('\n').split(/\n|;/), ...spans];
+    const named = lines.map((line) => /^\s*(?:sudo )?(?:npx )?vnic ([a-z]+)/.exec(line)?.[1]);
+    expect(named.filter((name) => name !== undefined && !known.includes(name))).toEqual([]);
   });
 });
