@@ -7,7 +7,7 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { commandList } from '../../src/cli/command-list.ts';
 import { requirePrivateNetns } from '../netns/private-netns.ts';
-import { deleteTestDevices, ipJson, run, runShell, runVnic, start, VNIC } from './run-vnic.ts';
+import { deleteTestDevices, ipJson, run, runShell, runVnic, start, terminalEnv, VNIC } from './run-vnic.ts';
 
 beforeAll(() => requirePrivateNetns());
 afterEach(() => deleteTestDevices());
@@ -263,8 +263,7 @@ describe('output', () => {
 
   it('is coloured on a terminal only, or where FORCE_COLOR asks for it, and never with NO_COLOR', async () => {
     const csi = '\u001b[';
-    const base = { ...process.env, TERM: 'xterm-256color' };
-    const plain = without(base, 'NO_COLOR', 'FORCE_COLOR');
+    const plain = terminalEnv();
     const onTerminal = ['script', '-qec', `${process.execPath} ${VNIC} list --all`, '/dev/null'];
     expect((await runVnic(['list', '--all'], { env: plain })).stdout).not.toContain(csi);
     expect((await runVnic(['show', 'nosuch0'], { env: plain })).stderr).not.toContain(csi);

@@ -9,7 +9,7 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { requirePrivateNetns } from '../netns/private-netns.ts';
 import { endLive, type LiveVnic, startLive, startVnic } from './live-vnic.ts';
-import { interfaceNames, type RunResult, run, runVnic, VNIC } from './run-vnic.ts';
+import { interfaceNames, type RunResult, run, runVnic, terminalEnv, VNIC } from './run-vnic.ts';
 
 beforeAll(() => requirePrivateNetns());
 afterEach(() => endLive());
@@ -132,7 +132,7 @@ describe('the end of a demo', () => {
   it('by Ctrl-C on a terminal is clean too', async () => {
     const mark = `terminal-${process.pid}`;
     const demo = startLive(['script', '-qfec', `${process.execPath} ${VNIC} demo`, '/dev/null'], {
-      env: { ...process.env, [MARK]: mark, TERM: 'xterm' },
+      env: { ...terminalEnv(), [MARK]: mark },
     });
     await demo.until(/echo reply/);
     demo.child.stdin?.write('\x03');

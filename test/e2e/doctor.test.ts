@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { requirePrivateNetns } from '../netns/private-netns.ts';
-import { interfaceNames, type RunResult, run, runVnic, VNIC } from './run-vnic.ts';
+import { interfaceNames, type RunResult, run, runVnic, terminalEnv, VNIC } from './run-vnic.ts';
 
 beforeAll(() => requirePrivateNetns());
 
@@ -83,7 +83,8 @@ describe('vnic doctor', () => {
     const plain = await runVnic(['doctor'], { env: { ...process.env, LC_ALL: 'C' } });
     expect(plain.stdout).toMatch(/^[\x20-\x7e\n]*$/);
     expect(plain.stdout).toMatch(/^ok Node\.js/m);
-    const coloured = await run(['script', '-qec', `${process.execPath} ${VNIC} doctor`, '/dev/null']);
+    const onTerminal = ['script', '-qec', `${process.execPath} ${VNIC} doctor`, '/dev/null'];
+    const coloured = await run(onTerminal, { env: terminalEnv() });
     expect(coloured.stdout).toContain('\x1b[32m✓\x1b[39m Node.js');
   });
 });

@@ -15,7 +15,16 @@ import { getLinkSync, openLinkEvents } from '../../src/netlink/index.ts';
 import { requirePrivateNetns } from '../netns/private-netns.ts';
 import { BAD_PACKETS, capturing } from './capture.ts';
 import { endLive, type LiveVnic, startLive, startVnic } from './live-vnic.ts';
-import { deleteTestDevices, interfaceNames, ipJson, type RunResult, run, runVnic, VNIC } from './run-vnic.ts';
+import {
+  deleteTestDevices,
+  interfaceNames,
+  ipJson,
+  type RunResult,
+  run,
+  runVnic,
+  terminalEnv,
+  VNIC,
+} from './run-vnic.ts';
 
 beforeAll(() => requirePrivateNetns());
 afterEach(async () => {
@@ -296,7 +305,7 @@ describe('what it prints', () => {
 
   it('is a line of counters that is drawn over on a terminal', async () => {
     const command = `${process.execPath} ${VNIC} echo`;
-    const live = startLive(['script', '-qfec', command, '/dev/null'], { env: { ...process.env, TERM: 'xterm' } });
+    const live = startLive(['script', '-qfec', command, '/dev/null'], { env: terminalEnv() });
     await live.until(/\rin \d|\[2min \d/);
     expect(await ping('-q', '-c', '2', '-i', '0.05', '10.0.0.2')).toMatchObject({ received: 2 });
     await live.until(/out [2-9].*echo \d+\/s +arp \d+ +nd \d+ +dropped/);

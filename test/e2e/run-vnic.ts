@@ -28,6 +28,12 @@ export function runShell(script: string, options: RunOptions = {}): Promise<RunR
   return run(['bash', '-c', `${define}\n${script}`], options);
 }
 
+/** The environment of somebody at a terminal: Node takes `CI` for a terminal without colours. */
+export function terminalEnv(): NodeJS.ProcessEnv {
+  const { CI: _ci, NO_COLOR: _noColor, FORCE_COLOR: _forceColor, ...env } = process.env;
+  return { ...env, TERM: 'xterm-256color' };
+}
+
 /** Runs a program to its end. */
 export function run(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   const { input = '', ...spawnOptions } = options;

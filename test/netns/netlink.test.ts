@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 
 import { Cidr, IpAddress, isVnicError, MacAddress, VnicError, type VnicErrorCode } from '../../src/base/index.ts';
 import { nativeCandidates } from '../../src/native/index.ts';
@@ -79,6 +79,9 @@ afterEach(async () => {
 
 describe('links', () => {
   it('agree with `ip -d -s -j link` in every field', async () => {
+    // IPv6 sends when it likes, and with it the counters move.
+    writeFileSync('/proc/sys/net/ipv6/conf/default/disable_ipv6', '1');
+    onTestFinished(() => writeFileSync('/proc/sys/net/ipv6/conf/default/disable_ipv6', '0'));
     makeZoo();
     ip('addr add 10.1.0.1/24 dev v0');
     ip('neigh add 10.1.0.2 lladdr 02:00:00:00:00:02 dev v0');
