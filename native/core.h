@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 /* Raised whenever a function changes; src/native/binding.ts refuses another number. */
-#define VNIC_ABI 2
+#define VNIC_ABI 3
 
 struct poll_handle;
 
@@ -39,6 +39,16 @@ struct bytes {
 };
 
 #define MAX_ARGS 8
+
+/* A function that JavaScript sees; tables end with a name of NULL. */
+struct native_function {
+	const char *name;
+	napi_callback call;
+};
+
+extern const struct native_function offload_functions[]; /* offload.c */
+extern const struct native_function udp_functions[];     /* udp.c */
+extern const struct native_function aead_functions[];    /* aead.c */
 
 /* args.c: reading arguments; each throws a TypeError and returns false on a wrong one. */
 bool get_args(napi_env env, napi_callback_info info, size_t want, napi_value *argv);
@@ -79,6 +89,7 @@ napi_value socket_set_option(napi_env env, napi_callback_info info);
 napi_value socket_get_option(napi_env env, napi_callback_info info);
 napi_value socket_send(napi_env env, napi_callback_info info);
 napi_value socket_receive(napi_env env, napi_callback_info info);
+napi_value socket_receive_message(napi_env env, napi_callback_info info);
 
 /* batch.c */
 napi_value read_batch(napi_env env, napi_callback_info info);

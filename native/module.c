@@ -10,10 +10,7 @@ static napi_value abi(napi_env env, napi_callback_info info)
 	return to_number(env, VNIC_ABI);
 }
 
-static const struct {
-	const char *name;
-	napi_callback call;
-} functions[] = {
+static const struct native_function basic_functions[] = {
 	{"abi", abi},
 	{"open", fd_open},
 	{"own", fd_own},
@@ -29,12 +26,18 @@ static const struct {
 	{"getsockopt", socket_get_option},
 	{"send", socket_send},
 	{"receive", socket_receive},
+	{"receiveMessage", socket_receive_message},
 	{"readBatch", read_batch},
 	{"writeBatch", write_batch},
 	{"pollOpen", poll_open},
 	{"pollUpdate", poll_update},
 	{"pollSetRef", poll_set_ref},
 	{"pollClose", poll_close},
+	{NULL, NULL},
+};
+
+static const struct native_function *const function_tables[] = {
+	basic_functions, offload_functions, udp_functions, aead_functions,
 };
 
 /* Runs when the environment ends, also by worker.terminate(): nothing of it may stay open. */
@@ -53,6 +56,20 @@ static void on_teardown(napi_async_cleanup_hook_handle hook, void *data)
 	/* else the last poll's close callback frees it */
 }
 
+static bool add_functions(napi_env env, napi_value exports, const struct native_function *table)
+{
+	for (; table->name; table++) {
+		napi_value function;
+
+		if (napi_create_function(env, table->name, NAPI_AUTO_LENGTH, table->call, NULL, &function) != napi_ok ||
+		    napi_set_named_property(env, exports, table->name, function) != napi_ok) {
+			misuse(env, "cannot register a function");
+			return false;
+		}
+	}
+	return true;
+}
+
 NAPI_MODULE_INIT()
 {
 	struct env *state = calloc(1, sizeof(*state));
@@ -65,12 +82,9 @@ NAPI_MODULE_INIT()
 		free(state);
 		return misuse(env, "cannot attach to the environment");
 	}
-	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
-		napi_value function;
-
-		CHECK_NAPI(env, napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].call,
-						     NULL, &function));
-		CHECK_NAPI(env, napi_set_named_property(env, exports, functions[i].name, function));
+	for (size_t i = 0; i < sizeof(function_tables) / sizeof(function_tables[0]); i++) {
+		if (!add_functions(env, exports, function_tables[i]))
+			return NULL;
 	}
 	return exports;
 }

@@ -115,3 +115,44 @@ napi_value socket_receive(napi_env env, napi_callback_info info)
 	return to_result(env, recvfrom(fd, data.data, data.len, flags | MSG_DONTWAIT,
 				       (struct sockaddr *)addr.data, addr.data ? &len : NULL));
 }
+
+/* What came with a message: status[0] = bytes of ancillary data, [1] = msg_flags. */
+#define MESSAGE_STATUS_WORDS 2
+
+/*
+ * receiveMessage(fd, bytes, flags, sockaddr | undefined, control, status): received | -errno.
+ * As receive; the array `control` is filled with ancillary data, whole control messages as cmsg(3) has them.
+ * What finds no room in it is lost, and MSG_CTRUNC set. After a failure both words of `status` are 0.
+ * File descriptors that come along belong to nobody: the caller has to own() each, and to pass MSG_CMSG_CLOEXEC
+ * (not passed always, since packet sockets refuse it with EINVAL).
+ */
+napi_value socket_receive_message(napi_env env, napi_callback_info info)
+{
+	napi_value argv[MAX_ARGS];
+	struct bytes data, addr, control;
+	struct msghdr message = {0};
+	struct iovec part;
+	int32_t fd, flags;
+	uint32_t *status;
+	size_t status_len;
+	ssize_t n;
+
+	if (!get_args(env, info, 6, argv) || !get_i32(env, argv[0], &fd) || !get_bytes(env, argv[1], &data) ||
+	    !get_i32(env, argv[2], &flags) || !get_optional_bytes(env, argv[3], &addr) ||
+	    !get_bytes(env, argv[4], &control) || !get_words(env, argv[5], &status, &status_len))
+		return NULL;
+	if (status_len < MESSAGE_STATUS_WORDS)
+		return misuse(env, "status needs two words");
+	part.iov_base = data.data;
+	part.iov_len = data.len;
+	message.msg_name = addr.data;
+	message.msg_namelen = addr.data ? (socklen_t)addr.len : 0;
+	message.msg_iov = &part;
+	message.msg_iovlen = 1;
+	message.msg_control = control.data;
+	message.msg_controllen = control.data ? control.len : 0;
+	n = recvmsg(fd, &message, flags | MSG_DONTWAIT);
+	status[0] = n < 0 ? 0 : (uint32_t)message.msg_controllen;
+	status[1] = n < 0 ? 0 : (uint32_t)message.msg_flags;
+	return to_result(env, n);
+}

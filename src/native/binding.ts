@@ -9,11 +9,15 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 import { VnicError } from '../base/index.ts';
+import type { NativeAead } from './aead.ts';
+import type { NativeOffload } from './offload.ts';
+import type { NativeUdp } from './udp.ts';
 
 /** What `pollOpen` returns; opaque. */
 export type PollHandle = { readonly __brand: 'PollHandle' };
 
-export interface NativeCore {
+/** Every function of the core. */
+export interface NativeCore extends NativeOffload, NativeUdp, NativeAead {
   abi(): number;
 
   /** `open(2)` with `O_CLOEXEC`. The descriptor belongs to this thread's environment and is closed with it. */
@@ -42,6 +46,19 @@ export interface NativeCore {
   send(fd: number, bytes: Uint8Array, flags: number, sockaddr?: Uint8Array): number;
   /** `sockaddr` is filled with the sender's address. */
   receive(fd: number, bytes: Uint8Array, flags: number, sockaddr?: Uint8Array): number;
+  /**
+   * As `receive`, and fills `control` with ancillary data: control messages in the layout of `cmsg(3)`. What finds
+   * no room in it is lost. `status` = [bytes of it, flags of the message], both 0 after a failure.
+   * Descriptors that come along are owned by nobody: pass MSG_CMSG_CLOEXEC where they may, and `own` each.
+   */
+  receiveMessage(
+    fd: number,
+    bytes: Uint8Array,
+    flags: number,
+    sockaddr: Uint8Array | undefined,
+    control: Uint8Array,
+    status: Uint32Array,
+  ): number;
 
   /**
    * Reads up to `max` packets one behind the other into `bytes`, each after `headroom` bytes, as long as
@@ -78,7 +95,7 @@ export interface NativeCore {
 }
 
 /** Must equal `VNIC_ABI` in native/core.h. */
-const ABI = 2;
+const ABI = 3;
 
 let loaded: NativeCore | undefined;
 

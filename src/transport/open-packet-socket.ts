@@ -86,8 +86,10 @@ function configure(
   const set = (level: number, option: number, value: Uint8Array): number => core.setsockopt(fd, level, option, value);
   const bufferLen = new Uint8Array(Int32Array.of(receiveBufferLen).buffer);
   if (set(SOL_SOCKET, SO_RCVBUFFORCE, bufferLen) < 0) set(SOL_SOCKET, SO_RCVBUF, bufferLen);
+  const one = new Uint8Array(Int32Array.of(1).buffer);
+  // A kernel that does not know the option tells no metadata, and packets are read as they are.
+  set(PacketSocketOption.level, PacketSocketOption.auxdata, one);
   if (options.outgoing === false) {
-    const one = new Uint8Array(Int32Array.of(1).buffer);
     const result = set(PacketSocketOption.level, PacketSocketOption.ignoreOutgoing, one);
     if (result < 0) throw systemError(attempted, 'setsockopt(PACKET_IGNORE_OUTGOING)', -result);
   }

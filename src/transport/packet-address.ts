@@ -22,6 +22,7 @@ export const PacketSocketOption = {
   level: 263,
   addMembership: 1,
   statistics: 6,
+  auxdata: 8,
   ignoreOutgoing: 23,
 } as const;
 

@@ -15,9 +15,12 @@
  *   drops      A reader that is too slow lets the socket's receive buffer fill: the kernel drops, and counts
  *              it in `statistics()`.
  *   promisc    The membership belongs to the socket and ends with it, also by `kill -9`.
+ *   tags       The kernel takes the outer VLAN tag (802.1Q, 802.1ad) out of a frame and keeps it beside it. It is
+ *              put back, so that a frame is read as it was on the wire.
+ *   checksums  What this machine sends often has no checksum of TCP or UDP yet: that is left to the network card,
+ *              and on veth, bridge and loopback to nobody. `checksumPending()` tells such packets.
  *
- * Not supported: 802.1Q tags of incoming frames, which the kernel takes out before it hands a frame over
- * (`PACKET_AUXDATA` would tell them); `packet(7)`.
+ * Source: `packet(7)`. A kernel without `PACKET_AUXDATA` (before Linux 2.6.21) tells neither tags nor checksums.
  */
 
 import { VnicError } from '../base/index.ts';
@@ -39,9 +42,8 @@ import {
   packetTypeOf,
   SOCKADDR_LL_LEN,
 } from './packet-address.ts';
-
-/** Whether this machine received a packet or sent it. A loopback interface shows each packet both ways. */
-export type Direction = 'incoming' | 'outgoing';
+import { packetTypeWord } from './packet-descriptor.ts';
+import { ADDRESSES_LEN, PacketMetadata, VLAN_TAG_LEN } from './packet-metadata.ts';
 
 /** What the kernel counted for the socket since it was opened. */
 export interface InterfaceStatistics {
@@ -54,8 +56,6 @@ export interface InterfaceStatistics {
 const SOL_SOCKET = 1;
 const SO_ERROR = 4;
 const MSG_TRUNC = 0x20;
-/** `PACKET_OUTGOING` of `linux/if_packet.h`; the lower types are all of received packets. */
-const PACKET_OUTGOING = 4;
 const ETH_P_IP = 0x0800;
 const ETH_P_IPV6 = 0x86dd;
 
@@ -68,23 +68,6 @@ export async function openInterface(options: InterfaceOptions): Promise<Interfac
   return InterfaceLink.open(options);
 }
 
-/**
- * Whether packet `index` of a batch read from an `InterfaceLink` was received or sent. Word 2 of its descriptor
- * holds the packet type of `linux/if_packet.h`: 0 for this host, 1 broadcast, 2 multicast, 3 for another
- * host, 4 outgoing.
- */
-export function packetDirection(batch: PacketBatch, index: number): Direction {
-  return batch.descriptors[index * DESCRIPTOR_WORDS + 2] === PACKET_OUTGOING ? 'outgoing' : 'incoming';
-}
-
-/**
- * How long packet `index` of a batch read from an `InterfaceLink` was on the interface; more than its length
- * in the batch when it was cut to `MAX_FRAME_LEN`. It is in word 3 of its descriptor.
- */
-export function originalLength(batch: PacketBatch, index: number): number {
-  return batch.descriptors[index * DESCRIPTOR_WORDS + 3] as number;
-}
-
 /** An existing interface as a packet link; create it with `openInterface`. */
 export class InterfaceLink extends BaseLink {
   /** Index of the interface; stays the same when it is renamed. */
@@ -93,6 +76,7 @@ export class InterfaceLink extends BaseLink {
   readonly #core = nativeCore();
   readonly #poll: Poll;
   readonly #address = new Uint8Array(SOCKADDR_LL_LEN);
+  readonly #metadata = new PacketMetadata();
   readonly #ipv4Address: Uint8Array;
   readonly #ipv6Address: Uint8Array;
   #mtu: number;
@@ -156,11 +140,13 @@ export class InterfaceLink extends BaseLink {
       const length = this.#receive(bytes.subarray(at, at + MAX_FRAME_LEN));
       if (length < 0) break;
       const word = count * DESCRIPTOR_WORDS;
-      const kept = Math.min(length, MAX_FRAME_LEN);
+      let kept = Math.min(length, MAX_FRAME_LEN);
+      const tagged = this.medium === 'ethernet' && kept >= ADDRESSES_LEN && this.#metadata.hasTag;
+      if (tagged) kept = this.#metadata.restoreTag(bytes, at, kept, MAX_FRAME_LEN);
       descriptors[word] = at;
       descriptors[word + 1] = kept;
-      descriptors[word + 2] = packetTypeOf(this.#address);
-      descriptors[word + 3] = length;
+      descriptors[word + 2] = packetTypeWord(packetTypeOf(this.#address), this.#metadata.checksumPending);
+      descriptors[word + 3] = tagged ? length + VLAN_TAG_LEN : length;
       this.counters.packetsRead++;
       this.counters.bytesRead += kept;
       count++;
@@ -209,8 +195,9 @@ export class InterfaceLink extends BaseLink {
 
   /** The length of the next packet, or -1 when there is none for now. */
   #receive(room: Uint8Array): number {
+    const { control, received } = this.#metadata;
     for (;;) {
-      const length = this.#core.receive(this.#fd, room, MSG_TRUNC, this.#address);
+      const length = this.#core.receiveMessage(this.#fd, room, MSG_TRUNC, this.#address, control, received);
       if (length >= 0) return length;
       if (length === -errno.EINTR) continue;
       if (length === -errno.ENETDOWN) {
@@ -218,7 +205,7 @@ export class InterfaceLink extends BaseLink {
         this.#onDown();
         continue;
       }
-      if (length !== -errno.EAGAIN) this.fail(systemError(`read from ${this.name}`, 'recvfrom', -length));
+      if (length !== -errno.EAGAIN) this.fail(systemError(`read from ${this.name}`, 'recvmsg', -length));
       else if (this.#gone) this.fail(this.#goneError());
       return -1;
     }
@@ -365,7 +352,7 @@ export class InterfaceLink extends BaseLink {
       reason: `${this.name} was deleted, or moved to another network namespace`,
       hint: 'Open it again once it is back; `ip monitor link` shows what happens to it.',
       errno: 'ENETDOWN',
-      syscall: 'recvfrom',
+      syscall: 'recvmsg',
     });
   }
 

@@ -65,6 +65,16 @@ test('a packet without its Ethernet header reads the same', () => {
   for (const [line, hex] of kernelFrames.slice(2)) expect(describePacket(bytesOf(hex).subarray(14), 'ip')).toBe(line);
 });
 
+test('a pending checksum above IP is not judged, and that of the IPv4 header is', () => {
+  const syn = bytesOf(kernelFrames[4]?.[1] ?? '');
+  const { tcp, drop } = summarizePacket(syn, 'ethernet', { checksumPending: true });
+  expect(tcp).toMatchObject({ destinationPort: 4000 });
+  expect(tcp).not.toHaveProperty('checksumOk');
+  expect(drop).toBeUndefined();
+  syn[22] = 63;
+  expect(summarizePacket(syn, 'ethernet', { checksumPending: true }).drop).toBe('bad-checksum');
+});
+
 const echo = bytesOf(kernelFrames[2]?.[1] ?? '').subarray(14);
 
 test('a VLAN tag stands before the packet', () => {

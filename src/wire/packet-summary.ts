@@ -11,6 +11,15 @@ import type { SackBlock, TcpOption } from './tcp-option.ts';
 /** What a link carries: IP packets (TUN) or Ethernet frames (TAP). */
 export type SummaryMedium = 'ip' | 'ethernet';
 
+/** What is known of a packet beside its bytes. */
+export interface SummaryOptions {
+  /**
+   * The checksum above IP is still to be computed by the network card, so it is not judged; default false. The
+   * checksum of an IPv4 header is.
+   */
+  readonly checksumPending?: boolean;
+}
+
 /** The Ethernet header: `etherType`, or `length` in an 802.3 frame. */
 export interface EthernetSummary {
   readonly source: string;
@@ -84,7 +93,7 @@ export interface Icmpv4Summary {
   readonly code: number;
   /** Octets of the message. */
   readonly length: number;
-  /** Absent where the message is not whole. */
+  /** Absent where the message is not whole, or its checksum pending. */
   readonly checksumOk?: boolean;
   readonly identifier?: number;
   readonly sequenceNumber?: number;
@@ -151,7 +160,7 @@ export interface UdpSummary {
   readonly sourcePort: number;
   readonly destinationPort: number;
   readonly length: number;
-  /** Absent where the datagram is not whole; `none` where the sender computed none. */
+  /** Absent where the datagram is not whole, or its checksum pending; `none` where the sender computed none. */
   readonly checksum?: 'ok' | 'bad' | 'none';
 }
 

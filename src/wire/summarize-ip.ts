@@ -14,6 +14,8 @@ import { readUpper } from './summarize-upper.ts';
 export interface IpReading {
   /** Cut-off payload is normal, and checksums cannot be judged. */
   readonly quoted: boolean;
+  /** The checksum above IP is not computed yet. */
+  readonly checksumPending: boolean;
   /** Reads the packet that an ICMP error quotes; absent where quotes are not opened. */
   readonly summarizeQuoted?: (bytes: Uint8Array) => PacketSummary;
 }
@@ -68,6 +70,7 @@ function readIpv4(
     protocol: view.protocol,
     offset: view.payloadOffset,
     partial: reading.quoted || truncated || view.isFragment,
+    checksumPending: reading.checksumPending,
     ...quoteReader(reading),
   });
   return own ?? upper;
@@ -110,6 +113,7 @@ function readIpv6(
     offset: walker.payloadOffset,
     // With segments left the pseudo header has another destination than the IPv6 header.
     partial: reading.quoted || truncated || walker.moreFragments || walker.segmentsLeft > 0,
+    checksumPending: reading.checksumPending,
     ...quoteReader(reading),
   });
   return own ?? upper;

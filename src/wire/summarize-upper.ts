@@ -28,6 +28,8 @@ interface UpperReading {
   readonly offset: number;
   /** The message is not whole: no checksum, and cut-off headers are read as far as they go. */
   readonly partial: boolean;
+  /** The message is whole but for its checksum, which somebody computes later. */
+  readonly checksumPending: boolean;
   readonly summarizeQuoted?: (bytes: Uint8Array) => PacketSummary;
 }
 
@@ -52,6 +54,11 @@ function readMessage(
   return undefined;
 }
 
+/** Then nothing is said about it. */
+function hasNoChecksum({ partial, checksumPending }: UpperReading): boolean {
+  return partial || checksumPending;
+}
+
 function readUdp(
   draft: SummaryDraft,
   ip: Ipv4View | Ipv6View,
@@ -64,7 +71,7 @@ function readUdp(
     readPorts(draft, ip, reading, length);
     return reason;
   }
-  const checksum = reading.partial ? undefined : udpChecksum(view, ip);
+  const checksum = hasNoChecksum(reading) ? undefined : udpChecksum(view, ip);
   const { sourcePort, destinationPort } = view;
   draft.udp = { sourcePort, destinationPort, length: view.length, ...(checksum === undefined ? {} : { checksum }) };
   draft.payloadLength = view.payloadLen;
@@ -89,7 +96,7 @@ function readTcp(
     readPorts(draft, ip, reading, length);
     return reason;
   }
-  const checksumOk = reading.partial || view.checksumOk(ip.pseudoHeaderSum(IpProtocol.tcp, length));
+  const checksumOk = hasNoChecksum(reading) || view.checksumOk(ip.pseudoHeaderSum(IpProtocol.tcp, length));
   const options = parseTcpOptions(view.bytes.subarray(view.optionsOffset, view.payloadOffset));
   draft.tcp = {
     sourcePort: view.sourcePort,
@@ -101,7 +108,7 @@ function readTcp(
     urgentPointer: view.urgentPointer,
     options: typeof options === 'string' ? [] : options.map(plainTcpOption),
     payloadLength: view.payloadLen,
-    ...(reading.partial ? {} : { checksumOk }),
+    ...(hasNoChecksum(reading) ? {} : { checksumOk }),
   };
   draft.payloadLength = view.payloadLen;
   if (!checksumOk) return 'bad-checksum';
@@ -118,13 +125,13 @@ function readIcmpv4(draft: SummaryDraft, ip: Ipv4View, reading: UpperReading, le
   const view = new Icmpv4View();
   const reason = view.wrap(ip.bytes, reading.offset, length);
   if (reason !== undefined) return reason;
-  const checksumOk = reading.partial || view.checksumOk;
+  const checksumOk = hasNoChecksum(reading) || view.checksumOk;
   const fields = icmpv4Fields(view);
   draft.icmpv4 = {
     type: view.type,
     code: view.code,
     length,
-    ...(reading.partial ? {} : { checksumOk }),
+    ...(hasNoChecksum(reading) ? {} : { checksumOk }),
     ...icmpv4Details(fields),
     ...(isIcmpv4Error(view.type) ? originalOf(view, reading) : {}),
   };
@@ -162,12 +169,12 @@ function readIcmpv6(draft: SummaryDraft, ip: Ipv6View, reading: UpperReading, le
   const view = new Icmpv6View();
   const reason = view.wrap(ip.bytes, reading.offset, length);
   if (reason !== undefined) return reason;
-  const checksumOk = reading.partial || view.checksumOk(ip.pseudoHeaderSum(IpProtocol.icmpv6, length));
+  const checksumOk = hasNoChecksum(reading) || view.checksumOk(ip.pseudoHeaderSum(IpProtocol.icmpv6, length));
   draft.icmpv6 = {
     type: view.type,
     code: view.code,
     length,
-    ...(reading.partial ? {} : { checksumOk }),
+    ...(hasNoChecksum(reading) ? {} : { checksumOk }),
     ...icmpv6Details(view),
     ...(view.isError ? originalOf(view, reading) : {}),
   };

@@ -9,18 +9,21 @@ import { formatIpv4, formatMac } from '../base/index.ts';
 import { ArpView } from './arp.ts';
 import type { DropReason } from './drop-reason.ts';
 import { EthernetView } from './ethernet.ts';
-import type { PacketSummary, SummaryDraft, SummaryMedium, VlanSummary } from './packet-summary.ts';
+import type { PacketSummary, SummaryDraft, SummaryMedium, SummaryOptions, VlanSummary } from './packet-summary.ts';
 import { EtherType } from './protocol-numbers.ts';
-import { readIp } from './summarize-ip.ts';
+import { type IpReading, readIp } from './summarize-ip.ts';
 import { isVlanTpid, maxVlanTags, VlanView } from './vlan.ts';
 
 /** Reads one packet (`ip`) or frame (`ethernet`). Never throws. */
-export function summarizePacket(bytes: Uint8Array, medium: SummaryMedium): PacketSummary {
+export function summarizePacket(
+  bytes: Uint8Array,
+  medium: SummaryMedium,
+  { checksumPending = false }: SummaryOptions = {},
+): PacketSummary {
   const draft: SummaryDraft = { length: bytes.length };
+  const reading: IpReading = { quoted: false, checksumPending, summarizeQuoted };
   const reason =
-    medium === 'ethernet'
-      ? readEthernet(draft, bytes)
-      : readIp(draft, bytes, 0, bytes.length, { quoted: false, summarizeQuoted });
+    medium === 'ethernet' ? readEthernet(draft, bytes, reading) : readIp(draft, bytes, 0, bytes.length, reading);
   if (reason !== undefined) draft.drop = reason;
   return draft;
 }
@@ -28,12 +31,12 @@ export function summarizePacket(bytes: Uint8Array, medium: SummaryMedium): Packe
 /** The packet that an ICMP error quotes; errors quoted in it are not opened again. */
 function summarizeQuoted(bytes: Uint8Array): PacketSummary {
   const draft: SummaryDraft = { length: bytes.length };
-  const reason = readIp(draft, bytes, 0, bytes.length, { quoted: true });
+  const reason = readIp(draft, bytes, 0, bytes.length, { quoted: true, checksumPending: false });
   if (reason !== undefined) draft.drop = reason;
   return draft;
 }
 
-function readEthernet(draft: SummaryDraft, bytes: Uint8Array): DropReason | undefined {
+function readEthernet(draft: SummaryDraft, bytes: Uint8Array, reading: IpReading): DropReason | undefined {
   const view = new EthernetView();
   const reason = view.wrap(bytes, 0, bytes.length);
   if (reason !== undefined) return reason;
@@ -44,18 +47,13 @@ function readEthernet(draft: SummaryDraft, bytes: Uint8Array): DropReason | unde
     ...(hasLengthField ? { length: etherType } : { etherType }),
   };
   draft.payloadLength = view.payloadLen;
-  return hasLengthField ? undefined : readTags(draft, bytes, etherType, view.payloadOffset, view.end);
+  return hasLengthField ? undefined : readTags(draft, view, reading);
 }
 
-function readTags(
-  draft: SummaryDraft,
-  bytes: Uint8Array,
-  etherType: number,
-  offset: number,
-  end: number,
-): DropReason | undefined {
-  let tpid = etherType;
-  let at = offset;
+function readTags(draft: SummaryDraft, frame: EthernetView, reading: IpReading): DropReason | undefined {
+  const { bytes, end } = frame;
+  let tpid = frame.etherType;
+  let at = frame.payloadOffset;
   const tags: VlanSummary[] = [];
   const view = new VlanView();
   while (isVlanTpid(tpid)) {
@@ -69,7 +67,7 @@ function readTags(
     at = view.payloadOffset;
     draft.payloadLength = end - at;
   }
-  return readNetwork(draft, bytes, tpid, at, end - at);
+  return readNetwork(draft, bytes, tpid, at, end - at, reading);
 }
 
 function readNetwork(
@@ -78,11 +76,12 @@ function readNetwork(
   etherType: number,
   offset: number,
   length: number,
+  reading: IpReading,
 ): DropReason | undefined {
   if (etherType === EtherType.arp) return readArp(draft, bytes, offset, length);
   if (etherType !== EtherType.ipv4 && etherType !== EtherType.ipv6) return undefined;
   if (length > 0 && (bytes[offset] as number) >> 4 !== (etherType === EtherType.ipv4 ? 4 : 6)) return 'bad-version';
-  return readIp(draft, bytes, offset, length, { quoted: false, summarizeQuoted });
+  return readIp(draft, bytes, offset, length, reading);
 }
 
 function readArp(draft: SummaryDraft, bytes: Uint8Array, offset: number, length: number): DropReason | undefined {

@@ -4,10 +4,12 @@ import { execFileSync } from 'node:child_process';
 
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 
+import { TapDevice } from '../../src/tun/index.ts';
+import type { VlanSummary } from '../../src/wire/index.ts';
 import { requirePrivateNetns } from '../netns/private-netns.ts';
 import { capturing } from './capture.ts';
 import { endLive, type LiveVnic, startLive, startVnic } from './live-vnic.ts';
-import { deleteTestDevices, interfaceNames, run, runVnic, VNIC } from './run-vnic.ts';
+import { deleteTestDevices, interfaceNames, run, runVnic, terminalEnv, VNIC } from './run-vnic.ts';
 
 beforeAll(() => requirePrivateNetns());
 afterEach(async () => {
@@ -95,6 +97,112 @@ describe('vnic dump of an interface that exists', () => {
   });
 });
 
+describe('what the kernel keeps beside a packet', () => {
+  it('is put back into it: VLAN tags, as tshark shows them', async () => {
+    await using tap = await TapDevice.open({ name: 'tagged0' });
+    execFileSync('sh', ['-c', 'echo 1 > /proc/sys/net/ipv6/conf/tagged0/disable_ipv6']);
+    execFileSync('ip', ['link', 'set', 'tagged0', 'up']);
+    const arp = '0806 0001 0800 0604 0001 020000000001 0a000001 000000000000 0a000002';
+    const tags = ['', '8100 0007', '8100 b007', '8100 e000', '88a8 a005', '88a8 0005 8100 7007'];
+    const count = String(tags.length);
+    const json = await startDump('tagged0', '--json', '-c', count);
+    const text = await startDump('tagged0', '-c', count);
+    const use = async (): Promise<void> => {
+      for (const tag of tags) tap.write(hex(`ffffffffffff 020000000001 ${tag} ${arp}`));
+      await json.end();
+    };
+    await capturing('tagged0', use, ({ tshark }) => {
+      const fields = ['frame.len', 'ieee8021ad.id', 'vlan.id', 'vlan.priority', 'arp.dst.proto_ipv4'];
+      const theirs = linesOf(tshark('-T', 'fields', ...fields.flatMap((field) => ['-e', field])));
+      const ours = linesOf(json.output.stdout)
+        .map((line) => JSON.parse(line))
+        .map(({ length, packet: { vlan = [], arp } }) => {
+          const withTpid = (tpid: number): VlanSummary[] => vlan.filter((tag: VlanSummary) => tag.tpid === tpid);
+          const services = withTpid(0x88a8).map(({ vlanId }) => vlanId);
+          const vlans = withTpid(0x8100).map(({ vlanId }) => vlanId);
+          const priorities = withTpid(0x8100).map(({ priority }) => priority);
+          return [length, services, vlans, priorities, arp.targetProtocolAddress].join('\t');
+        });
+      expect(ours).toHaveLength(tags.length);
+      expect(ours).toEqual(theirs);
+    });
+    const { stdout } = await text.end();
+    expect(linesOf(stdout).map((line) => line.replace(/^\S+ /, '').replace(/ARP.*/, 'ARP'))).toEqual([
+      '← ARP',
+      '← vlan 7, p 0, ARP',
+      '← vlan 7, p 5, DEI, ARP',
+      '← vlan 0, p 7, ARP',
+      '← s-vlan 5, p 5, ARP',
+      '← s-vlan 5, p 0, vlan 7, p 3, DEI, ARP',
+    ]);
+  });
+
+  it('says that a checksum is left to the network card, which is not a bad one', async () => {
+    execFileSync('sh', ['-ec', VETH]);
+    try {
+      const dump = await startDump('east1', '--json', '-c', '4');
+      const text = await startDump('west1', '-c', '4');
+      execFileSync('python3', ['-c', SEND_OVER_VETH]);
+      const [udp, syn, bad, good] = linesOf((await dump.end()).stdout).map((line) => JSON.parse(line));
+      expect(udp).toMatchObject({ checksumPending: true, packet: { udp: { destinationPort: 9 } } });
+      expect(udp.packet.udp).not.toHaveProperty('checksum');
+      expect(syn).toMatchObject({ checksumPending: true, packet: { tcp: { destinationPort: 9 } } });
+      expect(syn.packet.tcp).not.toHaveProperty('checksumOk');
+      for (const line of [udp, syn]) expect(line.packet).not.toHaveProperty('drop');
+      expect(bad.packet).toMatchObject({ udp: { checksum: 'bad' }, drop: 'bad-checksum' });
+      expect(good.packet).toMatchObject({ udp: { checksum: 'ok' } });
+      for (const line of [bad, good]) expect(line).not.toHaveProperty('checksumPending');
+      expect(linesOf((await text.end()).stdout).map((line) => line.replace(/.* > /, ''))).toEqual([
+        '10.7.0.2.9: UDP, length 5',
+        expect.stringMatching(/^10\.7\.0\.2\.9: Flags \[S\], .*, length 0$/),
+        '10.7.0.2.9: UDP, length 5 [bad-checksum]',
+        '10.7.0.2.9: UDP, length 5',
+      ]);
+    } finally {
+      execFileSync('ip', ['link', 'delete', 'east1']);
+    }
+  });
+
+  it('leaves no packet of lo with a bad checksum', async () => {
+    const dump = await startDump('lo');
+    execFileSync(process.execPath, ['-e', TRAFFIC]);
+    await dump.until(/ Flags \[F\.\], /);
+    const { stdout } = await dump.end('SIGINT');
+    expect(stdout).toMatch(/ UDP, length 100$/m);
+    expect(stdout).toMatch(/ Flags \[P\.\], .* length 4$/m);
+    expect(stdout).not.toMatch(/bad-checksum|malformed/);
+  });
+});
+
+const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replaceAll(' ', ''), 'hex'));
+
+/** A veth pair without IPv6, with a neighbour behind it that never answers. */
+const VETH = `
+ip link add east1 type veth peer name west1
+for name in east1 west1; do
+  echo 1 > /proc/sys/net/ipv6/conf/$name/disable_ipv6
+  ip link set $name up
+done
+ip addr add 10.7.0.1/24 dev east1
+ip neigh add 10.7.0.2 lladdr 02:00:00:00:00:02 dev east1`;
+
+/** UDP and a TCP SYN of the kernel; then UDP of our own with a wrong checksum, and with the right one. */
+const SEND_OVER_VETH = `
+import socket, struct
+kernel = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+kernel.sendto(b'hello', ('10.7.0.2', 9))
+tcp = socket.socket()
+tcp.setblocking(False)
+tcp.connect_ex(('10.7.0.2', 9))
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+def datagram(checksum):
+    return struct.pack('!4H', 5000, 9, 13, checksum) + b'hello'
+words = socket.inet_aton('10.7.0.1') + socket.inet_aton('10.7.0.2') + struct.pack('!2H', 17, 13) + datagram(0) + b'\\0'
+total = sum(struct.unpack('!%dH' % (len(words) // 2), words))
+right = 0xffff ^ (total % 0xffff)
+for checksum in (right ^ 1, right):
+    raw.sendto(datagram(checksum), ('10.7.0.2', 9))`;
+
 /** UDP to a closed port, and a TCP connection, over lo. */
 const TRAFFIC = `
 const udp = require('node:dgram').createSocket('udp4');
@@ -153,7 +261,7 @@ describe('what it prints', () => {
 
   it('is coloured on a terminal only', async () => {
     const command = `${process.execPath} ${VNIC} dump lo -c 2`;
-    const live = startLive(['script', '-qfec', command, '/dev/null'], { env: { ...process.env, TERM: 'xterm' } });
+    const live = startLive(['script', '-qfec', command, '/dev/null'], { env: terminalEnv() });
     await live.until(/listening/);
     await ping('-c', '1', '127.0.0.1');
     expect((await live.end()).stdout).toContain('\x1b[32mICMP\x1b[39m');

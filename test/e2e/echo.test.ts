@@ -242,6 +242,17 @@ describe('how it ends', () => {
     expect(interfaceNames()).not.toContain('tun0');
   });
 
+  it('ends at once on a second signal, with the status of the first', async () => {
+    // Something that never ends, as a hanging release would be: only the second signal can end the command.
+    const busy = 'data:text/javascript,setInterval(() => undefined, 1000)';
+    const echo = startVnic(['echo'], { env: { ...process.env, NODE_OPTIONS: `--import "${busy}"` } });
+    await echo.until(READY);
+    echo.child.kill('SIGINT');
+    await echo.until(/^packets /m);
+    expect((await echo.end('SIGTERM')).status).toBe(130);
+    expect(interfaceNames()).not.toContain('tun0');
+  });
+
   it('leaves no device after kill -9', async () => {
     const echo = await startEcho('--tap');
     expect(interfaceNames()).toContain('tap0');

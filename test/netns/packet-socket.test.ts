@@ -5,26 +5,30 @@
  */
 
 import { execFileSync } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { connect } from 'node:net';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { isVnicError, type VnicError, type VnicErrorCode } from '../../src/base/index.ts';
-import type { PacketBatch } from '../../src/link/index.ts';
+import { PACKET_ALIGNMENT, type PacketBatch } from '../../src/link/index.ts';
 import { joinedLinksHarness, type LinkHarness, linkConformanceCases, markPacket } from '../../src/testing/index.ts';
 import {
+  checksumPending,
   type InterfaceLink,
   type InterfaceOptions,
   openInterface,
   originalLength,
   packetDirection,
 } from '../../src/transport/index.ts';
-import { TunDevice } from '../../src/tun/index.ts';
+import { TapDevice, TunDevice } from '../../src/tun/index.ts';
+import { summarizePacket } from '../../src/wire/index.ts';
 import { requirePrivateNetns } from './private-netns.ts';
 
 beforeAll(() => requirePrivateNetns());
 
 const ip = (...args: string[]): string => execFileSync('ip', args, { encoding: 'utf8' });
 
-const open: InterfaceLink[] = [];
+const open: { close(): Promise<void> }[] = [];
 const openLink = async (options: InterfaceOptions): Promise<InterfaceLink> => {
   const link = await openInterface(options);
   open.push(link);
@@ -34,10 +38,14 @@ const openLink = async (options: InterfaceOptions): Promise<InterfaceLink> => {
 function makeVeth(): void {
   ip('link', 'add', 'east0', 'type', 'veth', 'peer', 'name', 'west0');
   for (const name of ['east0', 'west0']) {
-    // Otherwise the kernel's own multicast gets between the packets of the test.
-    execFileSync('sh', ['-c', `echo 1 > /proc/sys/net/ipv6/conf/${name}/disable_ipv6`]);
-    ip('link', 'set', name, 'up');
+    bringUpSilently(name);
   }
+}
+
+/** Without IPv6: otherwise the kernel's own multicast gets between the packets of the test. */
+function bringUpSilently(name: string): void {
+  execFileSync('sh', ['-c', `echo 1 > /proc/sys/net/ipv6/conf/${name}/disable_ipv6`]);
+  ip('link', 'set', name, 'up');
 }
 
 function removeVeth(): void {
@@ -58,6 +66,37 @@ function frame(size: number, seed: number): Uint8Array {
   const bytes = markPacket(new Uint8Array(size), 14, seed);
   bytes.set([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 0x66, 0x88, 0xb5]);
   return bytes;
+}
+
+/** The same with VLAN tags, each an EtherType and its control information. */
+function taggedFrame(size: number, seed: number, ...tags: readonly [tpid: number, tci: number][]): Uint8Array {
+  const plain = frame(size - tags.length * 4, seed);
+  const octets = tags.flatMap((words) => words.flatMap((word) => [word >> 8, word & 0xff]));
+  return Uint8Array.of(...plain.subarray(0, 12), ...octets, ...plain.subarray(12));
+}
+
+/** A packet that was read, copied out of its batch. */
+interface ReadPacket {
+  readonly bytes: Uint8Array;
+  readonly offset: number;
+  readonly length: number;
+  readonly pending: boolean;
+}
+
+async function readPackets(link: InterfaceLink, count: number): Promise<ReadPacket[]> {
+  const packets: ReadPacket[] = [];
+  for await (const batch of link.batches()) {
+    for (let i = 0; i < batch.count; i++) {
+      packets.push({
+        bytes: batch.packet(i).slice(),
+        offset: batch.offset(i),
+        length: originalLength(batch, i),
+        pending: checksumPending(batch, i),
+      });
+    }
+    if (packets.length >= count) break;
+  }
+  return packets;
 }
 
 /** Writes a packet until it is read: the kernel drops what comes before it has noticed that the cable is back. */
@@ -215,6 +254,113 @@ describe('what is read', () => {
     } finally {
       await tun.close();
     }
+  });
+});
+
+describe('VLAN tags, which the kernel takes out of a frame', () => {
+  /** Writes frames as the far end of a TAP device, and gives what a link on the device reads. */
+  async function receivedOnTap(frames: readonly Uint8Array[], options: Partial<InterfaceOptions> = {}) {
+    const tap = await TapDevice.open({ name: 'pkt%d' });
+    try {
+      bringUpSilently(tap.name);
+      const link = await openLink({ name: tap.name, ...options });
+      for (const bytes of frames) expect(tap.write(bytes)).toBe(1);
+      return await readPackets(link, frames.length);
+    } finally {
+      await tap.close();
+    }
+  }
+
+  it.each<[string, [tpid: number, tci: number][]]>([
+    ['an 802.1Q tag', [[0x8100, 7]]],
+    ['its priority and drop eligibility', [[0x8100, 0xb007]]],
+    ['a priority tag without a VLAN', [[0x8100, 0xe000]]],
+    ['the highest VLAN id', [[0x8100, 0x0fff]]],
+    ['an 802.1ad tag', [[0x88a8, 0x6005]]],
+    [
+      '802.1Q in 802.1ad',
+      [
+        [0x88a8, 0xa005],
+        [0x8100, 0x7007],
+      ],
+    ],
+    [
+      '802.1Q in 802.1Q in 802.1ad',
+      [
+        [0x88a8, 1],
+        [0x8100, 2],
+        [0x8100, 0xf003],
+      ],
+    ],
+    ['a tag that the kernel does not know', [[0x9100, 5]]],
+  ])('are put back: %s', async (_, tags) => {
+    const frames = [64, 65, 1518, 9018].map((size, seed) => taggedFrame(size, seed, ...tags));
+    const packets = await receivedOnTap(frames);
+    expect(packets.map(({ bytes }) => bytes)).toEqual(frames);
+    expect(packets.map(({ length }) => length)).toEqual(frames.map(({ length }) => length));
+  });
+
+  it('leave the frames around them and the layout of the batch as they are', async () => {
+    const frames = [frame(60, 1), taggedFrame(77, 2, [0x8100, 7]), frame(61, 3), taggedFrame(78, 4, [0x88a8, 8])];
+    const packets = await receivedOnTap(frames, { batch: { headroom: 16 } });
+    expect(packets.map(({ bytes }) => bytes)).toEqual(frames);
+    let end = 0;
+    for (const { offset, length } of packets) {
+      expect(offset % PACKET_ALIGNMENT).toBe(0);
+      expect(offset - end).toBeGreaterThanOrEqual(16);
+      end = offset + length;
+    }
+  });
+});
+
+describe('checksums that are left to the network card', () => {
+  /** What both ends of a veth pair show of what `send` has the kernel send to 10.7.0.2. */
+  async function sentOverVeth(send: () => void): Promise<ReadPacket[]> {
+    makeVeth();
+    ip('addr', 'add', '10.7.0.1/24', 'dev', 'east0');
+    ip('neigh', 'add', '10.7.0.2', 'lladdr', '02:00:00:00:00:02', 'dev', 'east0');
+    const ends = [await openLink({ name: 'east0' }), await openLink({ name: 'west0' })];
+    send();
+    return (await Promise.all(ends.map((link) => readPackets(link, 1)))).flat();
+  }
+
+  const sendUdp = (): void => {
+    const socket = createSocket('udp4');
+    socket.send('hello', 9, '10.7.0.2', () => socket.close());
+  };
+
+  const startTcp = (): void => {
+    const socket = connect(9, '10.7.0.2').on('error', () => undefined);
+    open.push({ close: async () => void socket.destroy() });
+  };
+
+  it.each([
+    ['UDP', sendUdp],
+    ['TCP', startTcp],
+  ])('are pending in %s', async (_, send) => {
+    const packets = await sentOverVeth(send);
+    expect(packets.map(({ pending }) => pending)).toEqual([true, true]);
+    for (const { bytes } of packets) {
+      expect(summarizePacket(bytes, 'ethernet').drop).toBe('bad-checksum');
+      expect(summarizePacket(bytes, 'ethernet', { checksumPending: true }).drop).toBeUndefined();
+    }
+  });
+
+  it('are not pending once they are computed', async () => {
+    const packets = await sentOverVeth(() => {
+      execFileSync('ethtool', ['-K', 'east0', 'tx', 'off'], { stdio: 'ignore' });
+      sendUdp();
+    });
+    expect(packets.map(({ pending }) => pending)).toEqual([false, false]);
+    for (const { bytes } of packets) expect(summarizePacket(bytes, 'ethernet').drop).toBeUndefined();
+  });
+
+  it('are not pending in a packet that was written with a wrong one', async () => {
+    makeVeth();
+    const east = await openLink({ name: 'east0' });
+    const west = await openLink({ name: 'west0' });
+    east.write(frame(100, 1));
+    expect((await readPackets(west, 1)).map(({ pending }) => pending)).toEqual([false]);
   });
 });
 

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 
 import type { PacketBatch, PacketLink } from '../../link/index.ts';
 import { getLinkSync, openNetlink } from '../../netlink/index.ts';
-import { openInterface, originalLength, packetDirection } from '../../transport/index.ts';
+import { checksumPending, openInterface, originalLength, packetDirection } from '../../transport/index.ts';
 import { hexdump, summarizePacket } from '../../wire/index.ts';
 import { interruption } from '../interruption.ts';
 import { printNote, style } from '../output.ts';
@@ -27,6 +27,8 @@ interface Source {
   directionOf(batch: PacketBatch, index: number): PacketDirection;
   /** Length on the interface, which may be more than what was captured. */
   lengthOf(batch: PacketBatch, index: number): number;
+  /** True when the checksum above IP is left to the network card. */
+  checksumPending(batch: PacketBatch, index: number): boolean;
   /** How many the kernel dropped because this program was too slow. */
   dropped(): Promise<number>;
   close(): Promise<void>;
@@ -56,8 +58,8 @@ Examples:
   sudo vnic dump lo --json | jq .packet.ipv4
 
 Arrows: -> the kernel sends it out of the interface, <- it receives it. Each packet of lo passes both ways.
-Captured and dropped packets are counted on stderr at the end. 802.1Q tags that the kernel has taken out of
-incoming frames are not shown.`;
+A TCP or UDP checksum that the kernel has left to the network card is not judged; --json says "checksumPending".
+Captured and dropped packets are counted on stderr at the end.`;
 
 async function run(name: string | undefined, options: DumpOptions): Promise<void> {
   // Before anything is made, so that Ctrl-C from now on undoes it.
@@ -99,6 +101,7 @@ async function listen(name: string, options: DumpOptions): Promise<Source> {
     link,
     directionOf: (batch, index) => (packetDirection(batch, index) === 'outgoing' ? 'out' : 'in'),
     lengthOf: originalLength,
+    checksumPending,
     dropped: async () => link.statistics().dropped,
     close: () => link.close(),
   };
@@ -112,6 +115,8 @@ async function make(name: string | undefined, options: DumpOptions): Promise<Sou
     link: device,
     directionOf: () => 'out',
     lengthOf: (batch, index) => batch.length(index),
+    // The kernel completes what a device without offloads reads.
+    checksumPending: () => false,
     dropped: () => txDropped(device.ifindex),
     close: release,
   };
@@ -154,22 +159,26 @@ function printPackets(source: Source, options: DumpOptions, signal: AbortSignal)
 
 type Formatter = (batch: PacketBatch, index: number, timeMs: number, number: number) => string;
 
-function textLine({ link, directionOf, lengthOf }: Source, options: DumpOptions): Formatter {
+function textLine(source: Source, options: DumpOptions): Formatter {
+  const { link, directionOf, lengthOf } = source;
   let firstMs: number | undefined;
   return (batch, index, timeMs) => {
     firstMs ??= timeMs;
     const packet = batch.packet(index);
     const time = options.relative ? ((timeMs - firstMs) / 1000).toFixed(6).padStart(12) : formatTime(timeMs);
     const cut = lengthOf(batch, index) > packet.length ? ` (first ${packet.length} octets)` : '';
-    const text = packetText(summarizePacket(packet, link.medium));
+    const pending = source.checksumPending(batch, index);
+    const text = packetText(summarizePacket(packet, link.medium, { checksumPending: pending }));
     const line = `${style('dim', time)} ${directionArrow(directionOf(batch, index))} ${text}${cut}\n`;
     return options.hex ? `${line}${hexdump(packet)}\n` : line;
   };
 }
 
-function jsonLine({ link, directionOf, lengthOf }: Source): Formatter {
+function jsonLine(source: Source): Formatter {
+  const { link, directionOf, lengthOf } = source;
   return (batch, index, timeMs, number) => {
     const packet = batch.packet(index);
+    const pending = source.checksumPending(batch, index);
     const line = {
       number,
       // Seconds since 1970, to the microsecond.
@@ -177,7 +186,8 @@ function jsonLine({ link, directionOf, lengthOf }: Source): Formatter {
       interface: link.name,
       direction: directionOf(batch, index),
       length: lengthOf(batch, index),
-      packet: summarizePacket(packet, link.medium),
+      ...(pending && { checksumPending: true }),
+      packet: summarizePacket(packet, link.medium, { checksumPending: pending }),
     };
     return `${JSON.stringify(line)}\n`;
   };
