@@ -1,0 +1,2 @@
+/** Authenticated encryption in batches, as `native/aead.c` offers it. */
+export type NativeAead = object;

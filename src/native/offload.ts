@@ -1,0 +1,2 @@
+/** Splitting and coalescing of super-packets, as `native/offload.c` offers it. */
+export type NativeOffload = object;
