@@ -1,6 +1,7 @@
 /** Who holds a TUN/TAP device: the kernel names it in `/proc/PID/fdinfo/FD`. */
 
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
 
 import { networkNamespaceId } from '../native/index.ts';
 import { TUN_NODE } from './constants.ts';
@@ -8,7 +9,7 @@ import { TUN_NODE } from './constants.ts';
 /** A process with a descriptor attached to the device. */
 export interface Holder {
   readonly pid: number;
-  /** `/proc/PID/comm`, with anything unprintable replaced by `?`. */
+  /** Name of the program, with anything unprintable replaced by `?`. */
   readonly command: string;
   /** Descriptors of that process, one per queue. */
   readonly fds: readonly number[];
@@ -32,7 +33,7 @@ export function findAllHolders(): Map<string, readonly Holder[]> {
     const held = devicesHeldBy(pid);
     // The name alone is ambiguous: another namespace may have a device of the same name.
     if (held.size === 0 || networkNamespaceId(pid) !== here) continue;
-    const command = printable(textOf(`/proc/${pid}/comm`).trim());
+    const command = printable(programOf(pid));
     for (const [name, fds] of held) found.set(name, [...(found.get(name) ?? []), { pid, command, fds }]);
   }
   return found;
@@ -52,6 +53,15 @@ function devicesHeldBy(pid: number): Map<string, number[]> {
     if (name !== undefined) held.set(name, [...(held.get(name) ?? []), Number(entry)]);
   }
   return held;
+}
+
+/** The file that runs, which is plainer than `comm`: Node 24 calls its own `MainThread`. */
+function programOf(pid: number): string {
+  try {
+    return basename(readlinkSync(`/proc/${pid}/exe`));
+  } catch {
+    return textOf(`/proc/${pid}/comm`).trim();
+  }
 }
 
 /** A process chooses its own name: no control character of it may reach a terminal. */
