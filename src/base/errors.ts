@@ -73,12 +73,18 @@ export const errorCatalogue = {
     exit: 'usage',
   },
   VNIC_TOO_MANY_QUEUES: { title: 'The device has as many queues as the kernel allows.', exit: 'tempFailure' },
+  VNIC_WORKER_FAILED: { title: 'A worker thread that runs a queue ended with an error.', exit: 'software' },
   VNIC_DEVICE_GONE: { title: 'The device was deleted while it was open.', exit: 'ioError' },
   VNIC_LINK_DOWN: { title: 'The device is down, so the kernel refuses packets.', exit: 'ioError' },
   VNIC_PACKET_REFUSED: { title: 'The kernel refused a packet as malformed for this device.', exit: 'ioError' },
 
   VNIC_LINK_CLOSED: { title: 'The link was used after close().', exit: 'software' },
   VNIC_READER_BUSY: { title: 'The link has a reader already.', exit: 'software' },
+
+  VNIC_KEY_CLOSED: { title: 'The key was used after close().', exit: 'software' },
+  VNIC_KEY_BUSY: { title: 'The key is sealing or opening packets on another thread.', exit: 'software' },
+  VNIC_KEY_EXHAUSTED: { title: 'The key has no counter left that was not used.', exit: 'failure' },
+  VNIC_NONCE_REUSED: { title: 'A counter was used before with this key.', exit: 'software' },
 
   VNIC_NETLINK: { title: 'The kernel refused a netlink request.', exit: 'osError' },
   VNIC_NO_SUCH_INTERFACE: { title: 'No network interface of that name or index.', exit: 'noInput' },
