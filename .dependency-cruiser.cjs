@@ -6,13 +6,15 @@ const layers = {
   wire: ['base'],
   link: ['base', 'wire'],
   native: ['base'],
+  crypto: ['base', 'native'],
   netlink: ['base', 'native'],
   tun: ['base', 'wire', 'link', 'native', 'netlink'],
-  transport: ['base', 'link', 'native', 'netlink'],
+  queues: ['base', 'link', 'native', 'netlink', 'tun'],
+  transport: ['base', 'link', 'native', 'netlink', 'crypto'],
   host: ['base', 'wire', 'link'],
-  netdev: ['base', 'netlink', 'tun', 'native'],
-  testing: ['base', 'wire', 'link', 'host'],
-  cli: ['base', 'wire', 'link', 'native', 'netlink', 'tun', 'transport', 'host', 'netdev', 'testing'],
+  netdev: ['base', 'netlink', 'tun', 'native', 'crypto'],
+  testing: ['base', 'wire', 'link', 'host', 'crypto'],
+  cli: ['base', 'wire', 'link', 'native', 'netlink', 'tun', 'transport', 'host', 'netdev', 'testing', 'crypto'],
 };
 
 const tests = '\\.test\\.ts$';

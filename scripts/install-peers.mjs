@@ -30,6 +30,7 @@ const peers = [
   ['gcc', 'gcc'],
   ['readelf', 'binutils'],
   ['/usr/include/stdlib.h', 'libc6-dev'],
+  ['/usr/include/openssl/evp.h', 'libssl-dev'],
   ['aarch64-linux-gnu-gcc', 'gcc-aarch64-linux-gnu'],
   ['/usr/aarch64-linux-gnu/include/stdlib.h', 'libc6-dev-arm64-cross'],
   ['/usr/aarch64-linux-gnu/lib/libstdc++.so.6', 'libstdc++6-arm64-cross'],

@@ -62,7 +62,7 @@ async function typecheck() {
 
 /** Everything that calls the native core; not `*.soak.test.ts`, which measure memory that ASan keeps for itself. */
 function runSanitized(filters) {
-  const callers = ['src/native', 'src/tun', 'src/netlink', 'test/netns', 'test/conformance/device'];
+  const callers = ['src/native', 'src/crypto', 'src/tun', 'src/netlink', 'test/netns', 'test/conformance/device'];
   return runVitest('sanitize', {
     projects: ['unit', 'kernel'],
     filters: [...(filters.length > 0 ? filters : callers), '--exclude=**/*.soak.test.ts'],

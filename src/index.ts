@@ -57,6 +57,12 @@ export {
 } from './host/index.ts';
 export {
   createLinkPair,
+  type ForwardCounters,
+  type ForwardDropReason,
+  type Forwarding,
+  type ForwardOptions,
+  type ForwardPolicy,
+  forward,
   type LinkCounters,
   type LinkEvents,
   type LinkPairOptions,

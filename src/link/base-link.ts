@@ -1,24 +1,12 @@
 /**
  * BaseLink: everything of the PacketLink contract that does not depend on the carrier.
  *
- * Theory of operation
- *
- * A carrier offers two calls that never wait, `readNow` and `writeNow`, and wakes the link when one of them
- * is worth calling again. The link turns that into promises, iterators, callbacks and streams.
- *
- *   reader     idle -> waiting (a read found nothing) -> idle (woken, aborted, closed, gone)
- *              idle -> pushing (onBatch) -> idle
- *   wake-ups   A waiting or pushing reader asks for readability. Nobody waiting: a wake-up switches the
- *              interest off, so that an idle link costs nothing and an unread device fills its kernel queue,
- *              which is the back-pressure that its senders see. The interest is left on between two reads
- *              of one loop, which saves two system calls a batch.
- *   fairness   A reader that always finds packets would never let the event loop turn. Every
- *              `BATCHES_PER_TURN` batches it waits for the next turn.
- *   end        `close()` resolves waiting readers with undefined and writers with VNIC_LINK_CLOSED.
- *              `fail(error)` rejects them with the error, once, and closes the carrier.
+ * A carrier offers two calls that never wait, `readNow` and `writeNow`, and wakes the link when one of them is
+ * worth calling again. `BatchPump` turns that into promises, iterators and callbacks.
  */
 
-import { aborted, invalidArgument, Listeners, throwIfAborted, VnicError, type VnicErrorCode } from '../base/index.ts';
+import { invalidArgument, Listeners, type VnicError } from '../base/index.ts';
+import { BatchPump } from './batch-pump.ts';
 import { DESCRIPTOR_WORDS, PacketBatch } from './packet-batch.ts';
 import type {
   LinkCounters,
@@ -30,9 +18,6 @@ import type {
   WriteDropReason,
 } from './packet-link.ts';
 import { toWebStreams } from './web-streams.ts';
-
-/** After this many batches without a wait, a reader lets the event loop turn once. */
-const BATCHES_PER_TURN = 8;
 
 /** At most one `writeDropped` event per reason in this time. */
 const DROP_EVENT_INTERVAL_MS = 1000;
@@ -46,21 +31,19 @@ export interface MutableCounters extends LinkCounters {
   readonly writeDropped: Record<WriteDropReason, number>;
 }
 
-interface Waiter {
-  resolve(): void;
-  reject(error: unknown): void;
-}
-
-interface PushReader {
-  readonly handler: (batch: PacketBatch) => void;
-  readonly onEnd: ((error?: unknown) => void) | undefined;
-}
-
 export interface BaseLinkOptions {
   readonly name: string;
   readonly medium: Medium;
   /** Memory for reads; default `new PacketBatch()`. */
   readonly batch?: PacketBatch;
+  /**
+   * Opt-in for latency: for up to so many microseconds after the last packet, a reader asks for more once a turn of
+   * the event loop instead of waiting for a wake-up. One processor is busy meanwhile, and the process stays alive.
+   * 0 to 1,000,000; default 0, off: an idle link costs nothing.
+   */
+  readonly busyPollUs?: number;
+  /** Where totals are kept, for example in shared memory; default in an object of the link's own. */
+  readonly counters?: MutableCounters;
 }
 
 export abstract class BaseLink implements PacketLink {
@@ -68,34 +51,30 @@ export abstract class BaseLink implements PacketLink {
   readonly name: string;
   readonly medium: Medium;
   readonly offload: boolean = false;
-  readonly counters: MutableCounters = {
-    packetsRead: 0,
-    bytesRead: 0,
-    packetsWritten: 0,
-    bytesWritten: 0,
-    writeDropped: { 'link-down': 0, refused: 0, 'too-long': 0, 'queue-full': 0 },
-  };
+  readonly counters: MutableCounters;
 
   protected readonly events: Listeners<LinkEvents> = new Listeners();
 
-  readonly #batch: PacketBatch;
+  readonly #pump: BatchPump<PacketBatch>;
   // A single packet is written as a batch of one over its own memory.
   readonly #single = new Uint32Array(DESCRIPTOR_WORDS);
   readonly #dropEventAtMs = new Map<WriteDropReason, number>();
-  #reader: 'none' | 'pull' | 'push' = 'none';
-  #readWaiter: Waiter | undefined;
-  #push: PushReader | undefined;
-  #writeWaiters: Waiter[] = [];
-  #wantsWritable = false;
-  #readsThisTurn = 0;
-  #state: 'open' | 'closed' | 'gone' = 'open';
-  #failure: VnicError | undefined;
-  #closing: Promise<void> | undefined;
 
   protected constructor(options: BaseLinkOptions) {
     this.name = options.name;
     this.medium = options.medium;
-    this.#batch = options.batch ?? new PacketBatch();
+    this.counters = options.counters ?? zeroCounters();
+    this.#pump = new BatchPump({
+      name: options.name,
+      batch: options.batch ?? new PacketBatch(),
+      busyPollUs: options.busyPollUs,
+      readNow: (batch) => this.readNow(batch),
+      setInterest: (readable, writable) => this.setInterest(readable, writable),
+      hasBackPressure: () => this.hasBackPressure(),
+      close: () => this.closeCarrier(),
+      announce: (error) => this.events.emit('gone', error),
+      isHeard: () => this.events.count('gone') > 0,
+    });
   }
 
   /** Fills the batch without waiting. Returns how many packets it holds now; 0 means: none for now. */
@@ -111,29 +90,15 @@ export abstract class BaseLink implements PacketLink {
   protected abstract closeCarrier(): void | Promise<void>;
 
   get closed(): boolean {
-    return this.#state !== 'open';
+    return this.#pump.closed;
   }
 
-  async read(options: WaitOptions = {}): Promise<PacketBatch | undefined> {
-    this.#claim('pull', 'read');
-    try {
-      return await this.#next(options.signal);
-    } finally {
-      this.#reader = 'none';
-    }
+  read(options: WaitOptions = {}): Promise<PacketBatch | undefined> {
+    return this.#pump.read(options);
   }
 
-  async *batches(options: WaitOptions = {}): AsyncIterableIterator<PacketBatch> {
-    this.#claim('pull', 'iterate');
-    try {
-      for (;;) {
-        const batch = await this.#next(options.signal);
-        if (batch === undefined) return;
-        yield batch;
-      }
-    } finally {
-      this.#reader = 'none';
-    }
+  batches(options: WaitOptions = {}): AsyncIterableIterator<PacketBatch> {
+    return this.#pump.batches(options);
   }
 
   /** As `batches()`. */
@@ -142,17 +107,11 @@ export abstract class BaseLink implements PacketLink {
   }
 
   onBatch(handler: (batch: PacketBatch) => void, onEnd?: (error?: unknown) => void): () => void {
-    this.#claim('push', 'attach a batch handler');
-    const push: PushReader = { handler, onEnd };
-    this.#push = push;
-    this.#updateInterest();
-    return () => {
-      if (this.#push === push) this.#stopPush();
-    };
+    return this.#pump.onBatch(handler, onEnd);
   }
 
   write(source: Uint8Array | PacketBatch, from?: number, to?: number): number {
-    if (this.#state !== 'open') throw this.#endError('write a packet');
+    this.#pump.requireOpen('write a packet');
     if (source instanceof PacketBatch) {
       const first = from ?? 0;
       const end = to ?? source.count;
@@ -165,24 +124,8 @@ export abstract class BaseLink implements PacketLink {
     return this.writeNow(source, this.#single, 0, 1);
   }
 
-  async writable(options: WaitOptions = {}): Promise<void> {
-    const attempted = `wait until ${this.name} takes packets`;
-    throwIfAborted(options.signal, attempted);
-    if (this.#state !== 'open') throw this.#endError(attempted);
-    if (!this.#wantsWritable && !this.hasBackPressure()) return;
-    this.#wantsWritable = true;
-    this.#updateInterest();
-    await this.#wait(
-      (waiter) => {
-        this.#writeWaiters.push(waiter);
-        return () => {
-          this.#writeWaiters = this.#writeWaiters.filter((other) => other !== waiter);
-          if (this.#writeWaiters.length === 0) this.#wantsWritable = false;
-        };
-      },
-      options.signal,
-      attempted,
-    );
+  writable(options: WaitOptions = {}): Promise<void> {
+    return this.#pump.writable(options);
   }
 
   toWeb(): WebStreams {
@@ -194,11 +137,7 @@ export abstract class BaseLink implements PacketLink {
   }
 
   close(): Promise<void> {
-    if (this.#state === 'open') {
-      this.#state = 'closed';
-      this.#end(undefined);
-    }
-    return this.#closing ?? Promise.resolve();
+    return this.#pump.close();
   }
 
   /** As `close()`. */
@@ -211,36 +150,24 @@ export abstract class BaseLink implements PacketLink {
     return true;
   }
 
+  /** Switches busy polling off for good. */
+  protected endBusyPoll(): void {
+    this.#pump.endBusyPoll();
+  }
+
   /** The carrier says that `readNow` will find packets. */
   protected wakeReader(): void {
-    if (this.#readWaiter !== undefined) {
-      this.#readWaiter.resolve();
-    } else if (this.#push !== undefined) {
-      this.#pump();
-    } else {
-      this.#updateInterest();
-    }
+    this.#pump.wakeReader();
   }
 
   /** The carrier says that `writeNow` will take packets. */
   protected wakeWriter(): void {
-    this.#wantsWritable = false;
-    const waiters = this.#writeWaiters;
-    this.#writeWaiters = [];
-    this.#updateInterest();
-    for (const waiter of waiters) waiter.resolve();
+    this.#pump.wakeWriter();
   }
 
   /** The carrier has vanished: everything that waits ends with this error, as do later calls. */
   protected fail(error: VnicError): void {
-    if (this.#state !== 'open') return;
-    this.#state = 'gone';
-    this.#failure = error;
-    try {
-      this.#end(error);
-    } finally {
-      this.events.emit('gone', error);
-    }
+    this.#pump.fail(error);
   }
 
   /** Counts a packet that was taken and then dropped; `explain` is called only when somebody gets to see it. */
@@ -253,139 +180,14 @@ export abstract class BaseLink implements PacketLink {
     this.#dropEventAtMs.set(reason, nowMs);
     this.events.emit('writeDropped', { reason, error: explain() });
   }
-
-  #claim(kind: 'pull' | 'push', what: string): void {
-    if (this.#state !== 'open' && kind === 'push') throw this.#endError(`${what} on ${this.name}`);
-    if (this.#reader !== 'none') {
-      throw new VnicError('VNIC_READER_BUSY', {
-        attempted: `${what} on ${this.name}`,
-        hint: 'Await the first read, leave its loop or stop its handler before you start another reader.',
-      });
-    }
-    this.#reader = kind;
-  }
-
-  async #next(signal: AbortSignal | undefined): Promise<PacketBatch | undefined> {
-    const attempted = `read from ${this.name}`;
-    for (;;) {
-      throwIfAborted(signal, attempted);
-      if (this.#state === 'closed') return undefined;
-      if (this.#failure !== undefined) throw this.#failure;
-      if (this.#readsThisTurn >= BATCHES_PER_TURN) {
-        await nextTurn();
-        this.#readsThisTurn = 0;
-        continue;
-      }
-      if (this.#fill() > 0) {
-        this.#readsThisTurn++;
-        return this.#batch;
-      }
-      if (this.closed) continue;
-      this.#readsThisTurn = 0;
-      await this.#wait(
-        (waiter) => {
-          this.#readWaiter = waiter;
-          this.#updateInterest();
-          return () => {
-            this.#readWaiter = undefined;
-          };
-        },
-        signal,
-        attempted,
-      );
-    }
-  }
-
-  /** Hot: called once a wake-up; hands over a few batches, then lets the event loop turn. */
-  #pump(): void {
-    const push = this.#push;
-    try {
-      for (let i = 0; i < BATCHES_PER_TURN && push !== undefined && this.#push === push; i++) {
-        const count = this.#fill();
-        if (count > 0) push.handler(this.#batch);
-        // The carrier had no more. If it has by now it will say so: asking would cost a call that mostly finds none.
-        if (count < this.#batch.capacity) return;
-      }
-    } catch (error) {
-      // A handler that has stopped itself before it threw has nobody left to tell.
-      if (this.#push !== push) throw error;
-      this.#stopPush(error);
-    }
-  }
-
-  #fill(): number {
-    this.#batch.clear();
-    const count = this.readNow(this.#batch);
-    this.#batch.count = count;
-    return count;
-  }
-
-  #stopPush(error?: unknown): void {
-    const push = this.#push;
-    if (push === undefined) return;
-    this.#push = undefined;
-    this.#reader = 'none';
-    if (this.#state === 'open') this.#updateInterest();
-    push.onEnd?.(error);
-    if (error === undefined || push.onEnd !== undefined) return;
-    const toldByEvent = error === this.#failure && this.events.count('gone') > 0;
-    // Nobody to tell: an error must not vanish.
-    if (!toldByEvent) throw error;
-  }
-
-  #updateInterest(): void {
-    this.setInterest(this.#readWaiter !== undefined || this.#push !== undefined, this.#wantsWritable);
-  }
-
-  async #wait(
-    enter: (waiter: Waiter) => () => void,
-    signal: AbortSignal | undefined,
-    attempted: string,
-  ): Promise<void> {
-    let leave: (() => void) | undefined;
-    let onAbort: (() => void) | undefined;
-    try {
-      await new Promise<void>((resolve, reject) => {
-        onAbort = () => reject(aborted(signal as AbortSignal, attempted));
-        signal?.addEventListener('abort', onAbort, { once: true });
-        leave = enter({ resolve, reject });
-      });
-    } finally {
-      leave?.();
-      if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort);
-    }
-  }
-
-  #end(error: VnicError | undefined): void {
-    this.#closing = this.#close();
-    const writers = this.#writeWaiters;
-    this.#writeWaiters = [];
-    for (const waiter of writers) waiter.reject(error ?? this.#endError('write a packet'));
-    // The reader looks at the state itself and ends by itself.
-    this.#readWaiter?.resolve();
-    this.#stopPush(error);
-  }
-
-  async #close(): Promise<void> {
-    await this.closeCarrier();
-  }
-
-  #endError(attempted: string): VnicError {
-    if (this.#failure !== undefined) return this.#failure;
-    return closedError('VNIC_LINK_CLOSED', attempted, this.name);
-  }
 }
 
-function closedError(code: VnicErrorCode, attempted: string, name: string): VnicError {
-  return new VnicError(code, {
-    attempted,
-    reason: `${name} was closed`,
-    hint: 'Check `closed` before, or open the link again.',
-  });
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
+function zeroCounters(): MutableCounters {
+  return {
+    packetsRead: 0,
+    bytesRead: 0,
+    packetsWritten: 0,
+    bytesWritten: 0,
+    writeDropped: { 'link-down': 0, refused: 0, 'too-long': 0, 'queue-full': 0 },
+  };
 }

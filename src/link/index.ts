@@ -1,6 +1,15 @@
 /** The contract of everything that carries packets, and the batch in which they travel. */
 
 export { BaseLink, type BaseLinkOptions, type MutableCounters } from './base-link.ts';
+export { BatchPump, type PumpedCarrier } from './batch-pump.ts';
+export {
+  type ForwardCounters,
+  type ForwardDropReason,
+  type Forwarding,
+  type ForwardOptions,
+  type ForwardPolicy,
+  forward,
+} from './forward.ts';
 export {
   DESCRIPTOR_WORDS,
   MAX_FRAME_LEN,

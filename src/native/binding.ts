@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 
 import { VnicError } from '../base/index.ts';
 import type { NativeAead } from './aead.ts';
+import type { NativeBpf } from './bpf.ts';
 import type { NativeOffload } from './offload.ts';
 import type { NativeUdp } from './udp.ts';
 
@@ -17,7 +18,7 @@ import type { NativeUdp } from './udp.ts';
 export type PollHandle = { readonly __brand: 'PollHandle' };
 
 /** Every function of the core. */
-export interface NativeCore extends NativeOffload, NativeUdp, NativeAead {
+export interface NativeCore extends NativeOffload, NativeUdp, NativeAead, NativeBpf {
   abi(): number;
 
   /** `open(2)` with `O_CLOEXEC`. The descriptor belongs to this thread's environment and is closed with it. */
@@ -95,7 +96,7 @@ export interface NativeCore extends NativeOffload, NativeUdp, NativeAead {
 }
 
 /** Must equal `VNIC_ABI` in native/core.h. */
-const ABI = 3;
+const ABI = 4;
 
 let loaded: NativeCore | undefined;
 

@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 
 /** Capability numbers from `linux/capability.h`. */
-export const Capability = { netAdmin: 12, netRaw: 13, sysAdmin: 21 } as const;
+export const Capability = { netAdmin: 12, netRaw: 13, sysAdmin: 21, bpf: 39 } as const;
 
 /** True when this thread has the capability in its own user namespace. */
 export function hasCapability(capability: number): boolean {

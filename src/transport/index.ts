@@ -3,3 +3,16 @@
 export type { InterfaceOptions } from './open-packet-socket.ts';
 export { checksumPending, type Direction, originalLength, packetDirection } from './packet-descriptor.ts';
 export { InterfaceLink, type InterfaceStatistics, openInterface } from './packet-socket.ts';
+export { UdpBatch, type UdpBatchOptions } from './udp-batch.ts';
+export type { UdpCounters, UdpDropReason } from './udp-counters.ts';
+export {
+  ENDPOINT_WORDS,
+  type UdpEndpoint,
+  UdpEndpointTable,
+  type UdpEndpointValue,
+  type UdpPath,
+  type UdpSource,
+} from './udp-endpoints.ts';
+export type { UdpPathMtu, UdpUnreachable, UnreachableReason } from './udp-errors.ts';
+export type { PathMtuDiscovery, UdpOptions, UdpReceiveBatchOptions } from './udp-open.ts';
+export { openUdp, type UdpEvents, UdpSocket } from './udp-socket.ts';

@@ -15,6 +15,8 @@ export interface DeviceFlags {
   /** Each packet is preceded by `struct virtio_net_hdr`; links strip and add it. */
   readonly vnetHeader: boolean;
   readonly multiQueue: boolean;
+  /** This descriptor's queue of a multi-queue device is detached: the kernel gives it no packets. */
+  readonly detached: boolean;
   /** The device stays after its last descriptor is closed. */
   readonly persist: boolean;
 }
@@ -63,6 +65,7 @@ export function attach(kind: 'tun' | 'tap', options: OpenOptions): Attached {
   }
   for (const id of ['owner', 'group'] as const) checkId(attempted, id, options[id]);
   if (options.mustExist) requireExisting(attempted, name);
+  if (options.multiQueue) requireSameFraming(attempted, name, options);
 
   const core = nativeCore();
   const fd = core.open(TUN_NODE, O_RDWR | O_NONBLOCK);
@@ -116,6 +119,7 @@ export function readFlags(fd: number): { name: string; flags: DeviceFlags } | un
       packetInfo: hasPacketInfo(name),
       vnetHeader: (flags & Iff.vnetHdr) !== 0,
       multiQueue: (flags & Iff.multiQueue) !== 0,
+      detached: (flags & Iff.detachQueue) !== 0,
       persist: (flags & Iff.persist) !== 0,
     },
   };
@@ -172,7 +176,7 @@ function resetOffload(fd: number): void {
 function describeAttached(fd: number, attempted: string): Attached {
   const found = readFlags(fd);
   if (found === undefined) throw notAttached(attempted, errno.EBADFD);
-  const vnetLen = found.flags.vnetHeader ? vnetHeaderLen(fd) : 0;
+  const vnetLen = found.flags.vnetHeader ? readVnetHeaderLen(fd) : 0;
   return { fd, ...found, prefixLen: vnetLen + (found.flags.packetInfo ? PACKET_INFO_LEN : 0) };
 }
 
@@ -184,7 +188,8 @@ function hasPacketInfo(name: string): boolean {
   return getLinkSync(name)?.tun?.packetInfo ?? false;
 }
 
-function vnetHeaderLen(fd: number): number {
+/** Bytes of the virtio-net header before each packet, as the device is set. */
+export function readVnetHeaderLen(fd: number): number {
   const size = emitInt(0);
   return nativeCore().ioctl(fd, TunIoctl.getVnetHdrSz, size) < 0 ? VNET_HEADER_LEN : parseInt32(size);
 }
@@ -211,6 +216,24 @@ function requireExisting(attempted: string, name: string): void {
     attempted,
     reason: `there is no interface ${name}`,
     hint: 'List the devices with `vnic list`, or leave "mustExist" out to create it.',
+  });
+}
+
+/**
+ * What stands before packets is a property of the device: a queue that attaches with other flags changes it for the
+ * queues that are there, which would take the header for a part of each packet.
+ */
+function requireSameFraming(attempted: string, name: string, options: OpenOptions): void {
+  const tun = name === '' || name.includes('%') ? undefined : getLinkSync(name)?.tun;
+  if (tun === undefined || (tun.numQueues ?? 0) + (tun.numDisabledQueues ?? 0) === 0) return;
+  const { packetInfo = false, vnetHeader = false } = options;
+  if (tun.packetInfo === packetInfo && tun.vnetHeader === vnetHeader) return;
+  const words = (framing: { packetInfo: boolean; vnetHeader: boolean }): string =>
+    `${framing.packetInfo ? 'with' : 'without'} packet info, ${framing.vnetHeader ? 'with' : 'without'} virtio-net header`;
+  throw new VnicError('VNIC_QUEUE_MODE', {
+    attempted,
+    reason: `its other queues are ${words(tun)}, this one would be ${words({ packetInfo, vnetHeader })}`,
+    hint: 'Open all queues of a device with the same packetInfo, vnetHeader and offload.',
   });
 }
 

@@ -8,6 +8,10 @@ export const Iff = {
   napiFrags: 0x0020,
   noCarrier: 0x0040,
   multiQueue: 0x0100,
+  /** For `TUNSETQUEUE`. */
+  attachQueue: 0x0200,
+  /** For `TUNSETQUEUE`; read back while the queue is detached. */
+  detachQueue: 0x0400,
   /** Read only. */
   persist: 0x0800,
   noPi: 0x1000,
@@ -32,7 +36,9 @@ export const TunIoctl: Readonly<
     | 'setOffload'
     | 'getIff'
     | 'getVnetHdrSz'
-    | 'setVnetHdrSz',
+    | 'setVnetHdrSz'
+    | 'setQueue'
+    | 'setSteeringBpf',
     number
   >
 > = {
@@ -45,6 +51,8 @@ export const TunIoctl: Readonly<
   getIff: request(READ, 210),
   getVnetHdrSz: request(READ, 215),
   setVnetHdrSz: request(WRITE, 216),
+  setQueue: request(WRITE, 217),
+  setSteeringBpf: request(READ, 224),
 };
 
 /** Bits of `TUNSETOFFLOAD`, the packets that the program can take. */

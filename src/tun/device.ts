@@ -14,21 +14,24 @@
  * Nobody reading is the back-pressure that senders see: the kernel queues `txqueuelen` packets and drops the
  * rest, visible in the interface's `txDropped`.
  *
- * With packet info or a virtio-net header, reads skip that prefix and writes put an empty one before each
- * packet; writes copy for it, since the bytes before a packet belong to its neighbour.
+ * What stands before each packet on the descriptor (packet info, a virtio-net header) is added and taken away
+ * by a `FrameIo`; with a virtio-net header, so are super-packets. A super-packet that was split into more packets than
+ * the reader's batch holds is pending here and not in the kernel, so that no readiness tells of the rest: the
+ * device then wakes the reader itself, on the next turn of the event loop.
  */
 
-import { VnicError } from '../base/index.ts';
+import { invalidArgument, VnicError } from '../base/index.ts';
 import {
   BaseLink,
   DESCRIPTOR_WORDS,
   type LinkEvents,
-  MAX_FRAME_LEN,
+  type MutableCounters,
   PacketBatch,
   type PacketBatchOptions,
 } from '../link/index.ts';
-import { errno, errnoName, nativeCore, Poll, PollEvent, systemError } from '../native/index.ts';
+import { errno, nativeCore, Poll, PollEvent, systemError } from '../native/index.ts';
 import { getLinkSync } from '../netlink/index.ts';
+import { virtioNetHeaderLen } from '../wire/index.ts';
 import {
   type Attached,
   adopt,
@@ -37,52 +40,101 @@ import {
   type DeviceFlags,
   type OpenOptions,
   readFlags,
+  readVnetHeaderLen,
 } from './attach.ts';
 import { MAX_PACKET_LEN } from './constants.ts';
 import { deviceGone } from './diagnose.ts';
+import { type FrameIo, type FrameReport, PacketInfoIo, PlainIo } from './frame-io.ts';
+import {
+  negotiateOffload,
+  noOffload,
+  type OffloadInfo,
+  type OffloadOption,
+  type OffloadState,
+  offloadInfo,
+  releaseOffload,
+  setVnetHeaderLen,
+  wantsOffload,
+} from './offload.ts';
+import { type OffloadIo, SplittingIo, SuperPacketIo } from './offload-io.ts';
+import { isDetached, setAttached, setSteering } from './queue.ts';
 import { DeviceWatcher } from './watcher.ts';
+import { linkDown, packetRefused, packetTooLong } from './write-drop.ts';
+
+/** How a device is read and written. */
+export interface CarrierOptions {
+  /** Size of the read batch. Default 64 packets, 256 with offload. */
+  readonly batch?: PacketBatchOptions;
+  /**
+   * Super-packets of up to 64 KiB between the kernel and this program, one system call each instead of one a packet;
+   * default `'off'`. Readers see packets of the MTU's size with complete checksums, and write such; splitting and
+   * coalescing is done natively. Not together with `packetInfo`.
+   */
+  readonly offload?: OffloadOption;
+  /**
+   * Hand super-packets over as they are; default false. Each packet read is preceded by its virtio-net header of 10
+   * bytes (`parseVirtioNetHeader` of `vnic/wire`), each one written must be. `link.offload` is then true.
+   */
+  readonly superPackets?: boolean;
+  /** As `BaseLinkOptions.busyPollUs`: spin for up to so long after the last packet; default 0, off. */
+  readonly busyPollUs?: number;
+  /** Where totals are kept, for example in shared memory; default in an object of the link's own. */
+  readonly counters?: MutableCounters;
+}
 
 /** How a device is opened and read. */
-export interface DeviceOptions extends OpenOptions {
-  /** Size of the read batch. */
-  readonly batch?: PacketBatchOptions;
-}
+export interface DeviceOptions extends OpenOptions, CarrierOptions {}
 
 const ETHERNET_HEADER_LEN = 14;
 const VLAN_TAG_LEN = 4;
+
+const DEFAULT_BATCH_PACKETS = 64;
+/** A super-packet of 64 KiB is some 45 packets. */
+const OFFLOAD_BATCH_PACKETS = 256;
 
 /** What TUN and TAP devices have in common; use `TunDevice` or `TapDevice`. */
 export abstract class TunTapDevice extends BaseLink {
   /** Index of the interface; stays the same when it is renamed. */
   readonly ifindex: number;
   readonly #fd: number;
-  readonly #prefixLen: number;
-  readonly #packetInfo: boolean;
   readonly #maxFrameLen: number;
   readonly #poll: Poll;
+  readonly #io: FrameIo;
+  readonly #offloadIo: OffloadIo | undefined;
+  readonly #offloadState: OffloadState;
+  readonly #multiQueue: boolean;
   readonly #core = nativeCore();
-  // What the native core reports of each batch: errno, bytes, packets.
-  readonly #status = new Uint32Array(3);
-  #prefixed: PacketBatch | undefined;
   #watcher: DeviceWatcher | undefined;
   #mtu: number;
+  #wantsReadable = false;
+  #turnPending = false;
 
-  protected constructor(attached: Attached, options: Pick<DeviceOptions, 'batch'>) {
+  /** True when packets are preceded by a virtio-net header, see `superPackets`. */
+  override readonly offload: boolean;
+
+  protected constructor(attached: Attached, options: CarrierOptions) {
     const { kind } = attached.flags;
+    const capacity = wantsOffload(options.offload) ? OFFLOAD_BATCH_PACKETS : DEFAULT_BATCH_PACKETS;
     super({
       name: attached.name,
       medium: kind === 'tun' ? 'ip' : 'ethernet',
-      batch: new PacketBatch(options.batch),
+      batch: new PacketBatch({ capacity, ...options.batch }),
+      ...(options.busyPollUs === undefined ? {} : { busyPollUs: options.busyPollUs }),
+      ...(options.counters === undefined ? {} : { counters: options.counters }),
     });
     this.#fd = attached.fd;
-    this.#prefixLen = attached.prefixLen;
-    this.#packetInfo = attached.flags.packetInfo;
-    this.#maxFrameLen = MAX_PACKET_LEN + (kind === 'tun' ? 0 : ETHERNET_HEADER_LEN + VLAN_TAG_LEN);
+    this.#multiQueue = attached.flags.multiQueue;
+    this.offload = options.superPackets ?? false;
+    const overheadLen = kind === 'tun' ? 0 : ETHERNET_HEADER_LEN + VLAN_TAG_LEN;
+    this.#maxFrameLen = MAX_PACKET_LEN + overheadLen + (this.offload ? virtioNetHeaderLen : 0);
     try {
       const link = getLinkSync(attached.name);
       if (link === undefined) throw deviceGone(attached.name);
       this.ifindex = link.index;
       this.#mtu = link.mtu;
+      this.#offloadState = this.#negotiate(attached, options);
+      this.#offloadIo = this.#openOffloadIo(attached);
+      this.#io = this.#offloadIo ?? this.#openIo(attached);
       this.#poll = new Poll(attached.fd, (error, events) => this.#onReady(error, events));
     } catch (error) {
       this.#core.close(attached.fd);
@@ -126,52 +178,132 @@ export abstract class TunTapDevice extends BaseLink {
     this.#apply('set the group', { group });
   }
 
+  /**
+   * Detaches this queue from its multi-queue device (`TUNSETQUEUE`): the kernel spreads flows over the queues that
+   * are left, and gives this one nothing to read until `attachQueue`. Writes still work, and a device that is
+   * deleted still ends the link. A handler of `onBatch` is given what is queued first; what comes while the
+   * kernel detaches, and what nobody reads, is discarded by the kernel without being counted. Nothing happens when
+   * the queue is detached already.
+   * @throws VNIC_QUEUE_MODE for a single-queue device, VNIC_LINK_CLOSED, VNIC_DEVICE_GONE
+   */
+  detachQueue(): void {
+    this.#requireOpen('detach a queue');
+    if (isDetached(this.#fd, this.name)) return;
+    this.wakeReader();
+    // The reader may have closed the device, and its descriptor may be another's by now.
+    this.#requireOpen('detach a queue');
+    setAttached(this.#fd, this.name, false);
+  }
+
+  /**
+   * Attaches this queue again, as the last one of the device. Nothing happens when it is attached.
+   * @throws VNIC_QUEUE_MODE, VNIC_LINK_CLOSED, VNIC_DEVICE_GONE
+   */
+  attachQueue(): void {
+    this.#requireOpen('attach a queue');
+    if (isDetached(this.#fd, this.name)) setAttached(this.#fd, this.name, true);
+  }
+
+  /**
+   * Lets a BPF program choose the queue for each packet that the kernel sends out of this device, instead of its
+   * hash of the flow (`TUNSETSTEERINGEBPF`); for all queues, until it is taken away or the device ends.
+   * @param programFd descriptor of a loaded socket filter, which may be closed afterwards (`vnic/queues` loads
+   *   them); undefined takes the program away.
+   * @throws VNIC_INVALID_ARGUMENT when it is no such descriptor, VNIC_LINK_CLOSED, VNIC_DEVICE_GONE
+   */
+  setSteering(programFd: number | undefined): void {
+    this.#requireOpen('set the steering');
+    setSteering(this.#fd, this.name, programFd);
+  }
+
+  /** What of offload is in use, as negotiated with the kernel. */
+  get offloadInfo(): OffloadInfo {
+    return offloadInfo(this.#offloadState, this.#offloadIo?.superPackets, this.offload);
+  }
+
   override on<Name extends keyof LinkEvents>(event: Name, handler: (event: LinkEvents[Name]) => void): () => void {
     if ((event === 'up' || event === 'down' || event === 'mtu') && !this.closed) this.#watch();
     return super.on(event, handler);
   }
 
-  /** Lets the process end although the device is being read. */
+  /** Lets the process end although the device is being read. Busy polling ends, since a spin keeps it alive. */
   unref(): void {
+    this.endBusyPoll();
     this.#poll.unref();
   }
 
   protected override readNow(batch: PacketBatch): number {
-    const status = this.#status;
-    const count = this.#core.readBatch(
-      this.#fd,
-      batch.bytes,
-      batch.descriptors,
-      batch.capacity,
-      MAX_FRAME_LEN,
-      batch.headroom,
-      status,
-    );
-    if (count === 0) {
-      this.#readFailed(status[0] as number);
-      return 0;
-    }
-    this.counters.packetsRead += count;
-    this.counters.bytesRead += (status[1] as number) - count * this.#prefixLen;
-    if (this.#prefixLen > 0) skipPrefix(batch.descriptors, count, this.#prefixLen);
+    const count = this.#io.read(batch);
+    if (count === 0) this.#readFailed(this.#io.readError);
+    else if (this.#io.pending) this.#wakeNextTurn();
     return count;
   }
 
   protected override writeNow(bytes: Uint8Array, descriptors: Uint32Array, from: number, to: number): number {
     this.#dropTooLong(descriptors, from, to);
-    if (this.#prefixLen > 0) return this.#writePrefixed(bytes, descriptors, from, to);
-    return this.#writeFrames(bytes, descriptors, from, to);
+    return this.#io.write(bytes, descriptors, from, to);
   }
 
   protected override setInterest(readable: boolean, writable: boolean): void {
+    this.#wantsReadable = readable;
+    if (readable && this.#io.pending) this.#wakeNextTurn();
     this.#poll.watch((readable ? PollEvent.readable : 0) | (writable ? PollEvent.writable : 0));
   }
 
   protected override async closeCarrier(): Promise<void> {
     this.#poll.close();
     this.#watcher?.close();
+    if (this.#offloadState.mask !== 0) releaseOffload(this.#fd, this.name, this.#multiQueue);
     await this.#core.closeAsync(this.#fd);
   }
+
+  #negotiate(attached: Attached, options: CarrierOptions): OffloadState {
+    const superPackets = options.superPackets ?? false;
+    if (!superPackets && !wantsOffload(options.offload)) return noOffload();
+    if (attached.flags.packetInfo || !attached.flags.vnetHeader) {
+      const found = attached.flags.packetInfo ? 'packet info' : 'no virtio-net header';
+      throw invalidArgument(`use offload on ${attached.name}`, 'a device with a virtio-net header only', found);
+    }
+    return negotiateOffload(setVnetHeaderLen(attached, superPackets), this.medium, options.offload ?? 'auto');
+  }
+
+  /** Also without offload: what another user of the device has asked for must not reach a reader who has not. */
+  #openOffloadIo({ fd, flags }: Attached): OffloadIo | undefined {
+    if (!flags.vnetHeader || flags.packetInfo) return undefined;
+    const vnetHeaderLen = readVnetHeaderLen(fd);
+    const io = { fd, medium: this.medium, vnetHeaderLen, state: this.#offloadState, report: this.#report };
+    return this.offload ? new SuperPacketIo(io) : new SplittingIo(io);
+  }
+
+  #openIo({ fd, prefixLen }: Attached): FrameIo {
+    return prefixLen === 0 ? new PlainIo(fd, this.#report) : new PacketInfoIo(fd, this.#report, prefixLen, this.medium);
+  }
+
+  readonly #report: FrameReport = {
+    read: (packets, bytes) => {
+      this.counters.packetsRead += packets;
+      this.counters.bytesRead += bytes;
+    },
+    written: (packets, bytes) => {
+      this.counters.packetsWritten += packets;
+      this.counters.bytesWritten += bytes;
+    },
+    dropped: (error, packets, bytes, descriptors, index) => {
+      for (let i = 0; i < packets; i++) this.#writeFailed(error, bytes, descriptors, index);
+    },
+  };
+
+  /** At most one wake-up is under way. */
+  #wakeNextTurn(): void {
+    if (this.#turnPending) return;
+    this.#turnPending = true;
+    setImmediate(this.#onTurn);
+  }
+
+  readonly #onTurn = (): void => {
+    this.#turnPending = false;
+    if (!this.closed && this.#wantsReadable && this.#io.pending) this.wakeReader();
+  };
 
   #onReady(error: number, events: number): void {
     if (error !== 0) {
@@ -189,22 +321,6 @@ export abstract class TunTapDevice extends BaseLink {
     this.fail(error === errno.EBADFD ? deviceGone(this.name) : systemError(`read from ${this.name}`, 'read', error));
   }
 
-  /** Hot. Writes frames as they are; returns how many were taken. */
-  #writeFrames(bytes: Uint8Array, descriptors: Uint32Array, from: number, to: number): number {
-    const status = this.#status;
-    let at = from;
-    while (at < to) {
-      at += this.#core.writeBatch(this.#fd, bytes, descriptors, at, to, status);
-      this.counters.bytesWritten += (status[1] as number) - (status[2] as number) * this.#prefixLen;
-      this.counters.packetsWritten += status[2] as number;
-      const error = status[0] as number;
-      if (error === 0 || error === errno.EAGAIN) break;
-      this.#writeFailed(error, bytes, descriptors, at);
-      at++;
-    }
-    return at - from;
-  }
-
   #writeFailed(error: number, bytes: Uint8Array, descriptors: Uint32Array, index: number): void {
     if (error === errno.EBADFD) {
       const gone = deviceGone(this.name);
@@ -212,13 +328,13 @@ export abstract class TunTapDevice extends BaseLink {
       throw gone;
     }
     if (error === errno.EIO) {
-      this.countWriteDrop('link-down', () => this.#linkDown());
+      this.countWriteDrop('link-down', () => linkDown(this.name));
     } else if (error === errno.ENOBUFS || error === errno.ENOMEM) {
       this.countWriteDrop('queue-full', () => systemError(`write to ${this.name}`, 'write', error));
     } else {
       const at = descriptors[index * DESCRIPTOR_WORDS] as number;
       const start = bytes.subarray(at, at + Math.min(8, descriptors[index * DESCRIPTOR_WORDS + 1] as number));
-      this.countWriteDrop('refused', () => this.#refused(error, start));
+      this.countWriteDrop('refused', () => packetRefused(this.name, this.medium, error, start));
     }
   }
 
@@ -228,39 +344,8 @@ export abstract class TunTapDevice extends BaseLink {
       const length = descriptors[i * DESCRIPTOR_WORDS + 1] as number;
       if (length <= this.#maxFrameLen) continue;
       descriptors[i * DESCRIPTOR_WORDS + 1] = 0;
-      this.countWriteDrop('too-long', () => this.#tooLong(length));
+      this.countWriteDrop('too-long', () => packetTooLong(this.name, length, this.#maxFrameLen));
     }
-  }
-
-  /** Copies packets behind an empty prefix, a batch at a time. */
-  #writePrefixed(bytes: Uint8Array, descriptors: Uint32Array, from: number, to: number): number {
-    this.#prefixed ??= new PacketBatch();
-    const out = this.#prefixed;
-    let at = from;
-    while (at < to) {
-      out.clear();
-      const first = at;
-      for (; at < to; at++) {
-        const start = descriptors[at * DESCRIPTOR_WORDS] as number;
-        const length = descriptors[at * DESCRIPTOR_WORDS + 1] as number;
-        const place = out.reserve(length === 0 ? 0 : length + this.#prefixLen);
-        if (place < 0) break;
-        if (length > 0) this.#copyBehindPrefix(bytes.subarray(start, start + length), out.bytes, place);
-      }
-      const taken = this.#writeFrames(out.bytes, out.descriptors, 0, out.count);
-      if (taken < out.count) return first + taken - from;
-    }
-    return at - from;
-  }
-
-  #copyBehindPrefix(packet: Uint8Array, out: Uint8Array, place: number): void {
-    out.fill(0, place, place + this.#prefixLen);
-    out.set(packet, place + this.#prefixLen);
-    if (!this.#packetInfo || this.medium !== 'ip') return;
-    // A TUN device takes the protocol from `struct tun_pi`, which comes before the virtio-net header.
-    const etherType = (packet[0] as number) >> 4 === 6 ? 0x86dd : 0x0800;
-    out[place + 2] = etherType >> 8;
-    out[place + 3] = etherType & 0xff;
   }
 
   #watch(): void {
@@ -291,38 +376,6 @@ export abstract class TunTapDevice extends BaseLink {
       hint: 'Check `closed` before, or open the device again.',
     });
   }
-
-  #linkDown(): VnicError {
-    return new VnicError('VNIC_LINK_DOWN', {
-      attempted: `write to ${this.name}`,
-      hint: `Bring it up: \`vnic up ${this.name}\`.`,
-      errno: 'EIO',
-      syscall: 'write',
-    });
-  }
-
-  #refused(error: number, start: Uint8Array): VnicError {
-    const bytes = Array.from(start, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
-    const expected =
-      this.medium === 'ip'
-        ? 'an IPv4 or IPv6 header (first byte 4x or 6x)'
-        : 'an Ethernet header of 14 bytes with something behind it';
-    return new VnicError('VNIC_PACKET_REFUSED', {
-      attempted: `write to ${this.name}`,
-      reason: `the packet starts with ${bytes === '' ? 'nothing' : bytes}, the device expects ${expected}`,
-      hint: 'Write whole packets without packet info or virtio-net header; the device adds what it needs.',
-      errno: errnoName(error),
-      syscall: 'write',
-    });
-  }
-
-  #tooLong(length: number): VnicError {
-    return new VnicError('VNIC_PACKET_REFUSED', {
-      attempted: `write to ${this.name}`,
-      reason: `the packet has ${length} bytes, more than the ${this.#maxFrameLen} that fit`,
-      hint: 'Fragment it, or write one packet per call.',
-    });
-  }
 }
 
 /** A TUN device: IP packets between the kernel and this program. Create it with `TunDevice.open`. */
@@ -334,10 +387,10 @@ export class TunDevice extends TunTapDevice {
    * @throws VNIC_INVALID_NAME, VNIC_NAME_TOO_LONG, VNIC_TUN_NODE_MISSING, VNIC_TUN_DRIVER_MISSING,
    *   VNIC_TUN_NODE_FORBIDDEN, VNIC_TUN_NODE_DENIED, VNIC_NO_PRIVILEGE, VNIC_DEVICE_OWNED, VNIC_DEVICE_BUSY,
    *   VNIC_DEVICE_EXISTS, VNIC_WRONG_KIND, VNIC_NOT_TUNTAP, VNIC_QUEUE_MODE, VNIC_TOO_MANY_QUEUES,
-   *   VNIC_TOO_MANY_FILES
+   *   VNIC_TOO_MANY_FILES, VNIC_INVALID_ARGUMENT for offload together with packet info
    */
   static async open(options: DeviceOptions = {}): Promise<TunDevice> {
-    return new TunDevice(attach('tun', options), options);
+    return makeDevice(attach('tun', withVnetHeader(options)), (attached) => new TunDevice(attached, options));
   }
 
   /**
@@ -345,8 +398,8 @@ export class TunDevice extends TunTapDevice {
    * It becomes non-blocking and close-on-exec, and is closed by `close()`.
    * @throws VNIC_INVALID_ARGUMENT for any other descriptor, VNIC_WRONG_KIND for one of a TAP device
    */
-  static async adopt(fd: number, options: Pick<DeviceOptions, 'batch'> = {}): Promise<TunDevice> {
-    return new TunDevice(adopt('tun', fd), options);
+  static async adopt(fd: number, options: CarrierOptions = {}): Promise<TunDevice> {
+    return makeDevice(adopt('tun', fd), (attached) => new TunDevice(attached, options));
   }
 }
 
@@ -354,19 +407,26 @@ export class TunDevice extends TunTapDevice {
 export class TapDevice extends TunTapDevice {
   /** As `TunDevice.open`, for a TAP device. */
   static async open(options: DeviceOptions = {}): Promise<TapDevice> {
-    return new TapDevice(attach('tap', options), options);
+    return makeDevice(attach('tap', withVnetHeader(options)), (attached) => new TapDevice(attached, options));
   }
 
   /** As `TunDevice.adopt`, for a TAP device. */
-  static async adopt(fd: number, options: Pick<DeviceOptions, 'batch'> = {}): Promise<TapDevice> {
-    return new TapDevice(adopt('tap', fd), options);
+  static async adopt(fd: number, options: CarrierOptions = {}): Promise<TapDevice> {
+    return makeDevice(adopt('tap', fd), (attached) => new TapDevice(attached, options));
   }
 }
 
-function skipPrefix(descriptors: Uint32Array, count: number, prefixLen: number): void {
-  for (let i = 0; i < count; i++) {
-    const word = i * DESCRIPTOR_WORDS;
-    descriptors[word] = (descriptors[word] as number) + prefixLen;
-    descriptors[word + 1] = Math.max(0, (descriptors[word + 1] as number) - prefixLen);
+/** Options that no device can be made of must not leave the descriptor open. */
+function makeDevice<Device>(attached: Attached, make: (attached: Attached) => Device): Device {
+  try {
+    return make(attached);
+  } catch (error) {
+    nativeCore().close(attached.fd);
+    throw error;
   }
+}
+
+/** Offload needs the header; without, it stays what the caller said. */
+function withVnetHeader(options: DeviceOptions): OpenOptions {
+  return wantsOffload(options.offload) || options.superPackets ? { ...options, vnetHeader: true } : options;
 }

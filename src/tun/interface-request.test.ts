@@ -40,6 +40,8 @@ describe('TunIoctl', () => {
       getIff: 0x800454d2,
       getVnetHdrSz: 0x800454d7,
       setVnetHdrSz: 0x400454d8,
+      setQueue: 0x400454d9,
+      setSteeringBpf: 0x800454e0,
     });
   });
 });

@@ -25,4 +25,5 @@ export { summarizePacket } from './summarize.ts';
 export * from './tcp.ts';
 export * from './tcp-option.ts';
 export * from './udp.ts';
+export * from './virtio-net-header.ts';
 export * from './vlan.ts';

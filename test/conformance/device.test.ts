@@ -62,6 +62,8 @@ describe.each([
   { kind: 'tap', title: 'a TAP device', options: {} },
   { kind: 'tun', title: 'a TUN device with packet info', options: { packetInfo: true } },
   { kind: 'tap', title: 'a TAP device with a virtio-net header', options: { vnetHeader: true } },
+  { kind: 'tun', title: 'a TUN device with offload', options: { offload: 'auto' } },
+  { kind: 'tap', title: 'a TAP device with offload', options: { offload: 'auto' } },
   { kind: 'tun', title: 'a multi-queue TUN device', options: { multiQueue: true } },
 ] as const)('$title', ({ kind, options }) => {
   const cases = linkConformanceCases.filter(({ needs }) => needs !== 'backPressure');

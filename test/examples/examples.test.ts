@@ -32,6 +32,15 @@ const trials: Readonly<Record<string, Trial>> = {
     ].join(' && '),
     prints: /^[3-9]\d*$|^[12]\d+$/m,
   },
+  wire: {
+    command: [
+      'ip netns add far && ip link set right0 netns far',
+      'ip address add 10.0.0.1/24 dev left0 && ip link set left0 up',
+      'ip -n far address add 10.0.0.2/24 dev right0 && ip -n far link set right0 up',
+      'ping -c 5 -i 0.05 -W 2 10.0.0.2; ip netns delete far',
+    ].join(' && '),
+    prints: /5 received, 0% packet loss/,
+  },
 };
 
 let running: ChildProcess | undefined;

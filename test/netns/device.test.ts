@@ -102,6 +102,7 @@ describe('opening a device', () => {
       packetInfo: false,
       vnetHeader: false,
       multiQueue: false,
+      detached: false,
       persist: true,
     });
     again.setPersist(false);
