@@ -108,3 +108,74 @@ export async function until(condition) {
   }
   fail('the bench waited ten seconds in vain');
 }
+
+/**
+ * A program that answers pings on `devices` TUN devices benchN, of address 10.9.N.1/24: by the responder of vnic,
+ * which verifies checksums and more, or, `lean`, by a handler that does what bench/baseline/tun-echo.c does.
+ * Sent `profile-start` and `profile-stop` by IPC, it tells what it has spent its time on.
+ */
+export function echoResponder({ devices = 1, batch = {}, lean = false } = {}) {
+  const body = `
+    import { Session } from 'node:inspector/promises';
+    import { attachResponder, Cidr, createResponder, IpAddress, openDevice, systemClock } from '${library}';
+    for (let i = 0; i < ${devices}; i++) {
+      const device = await openDevice({
+        kind: 'tun', name: 'bench' + i, addresses: ['10.9.' + i + '.1/24'], up: true, batch: ${JSON.stringify(batch)},
+      });
+      if (${lean}) {
+        device.onBatch((batch) => {
+          for (let i = 0; i < batch.count; i++) if (!answer(batch.bytes, batch.offset(i), batch.length(i))) batch.drop(i);
+          device.write(batch);
+        });
+        continue;
+      }
+      const except = [IpAddress.parse('10.9.' + i + '.1')];
+      const responder = createResponder({ medium: 'ip', answer: [Cidr.parse('10.9.' + i + '.0/24')], except });
+      attachResponder(device, responder, systemClock);
+    }
+    function answer(bytes, at, length) {
+      const icmp = at + (bytes[at] & 15) * 4;
+      if (bytes[at] >> 4 !== 4 || icmp + 8 > at + length || bytes[at + 9] !== 1 || bytes[icmp] !== 8) return false;
+      for (let i = at + 12; i < at + 16; i++) [bytes[i], bytes[i + 4]] = [bytes[i + 4], bytes[i]];
+      bytes[icmp] = 0;
+      let sum = ((bytes[icmp + 2] << 8) | bytes[icmp + 3]) + 0x0800;
+      sum = (sum & 0xffff) + (sum >> 16);
+      bytes[icmp + 2] = sum >> 8;
+      bytes[icmp + 3] = sum;
+      return true;
+    }
+    const session = new Session();
+    let before;
+    process.on('message', async (message) => {
+      if (message === 'profile-start') {
+        session.connect();
+        await session.post('Profiler.enable');
+        await session.post('Profiler.setSamplingInterval', { interval: 500 });
+        await session.post('Profiler.start');
+        before = process.cpuUsage();
+      } else {
+        const { user, system } = process.cpuUsage(before);
+        const { profile } = await session.post('Profiler.stop');
+        const us = { script: 0, gc: 0 };
+        const frames = new Map(profile.nodes.map(({ id, callFrame }) => [id, callFrame]));
+        profile.samples.forEach((id, i) => {
+          const { url, functionName } = frames.get(id);
+          // Functions of the core have no URL; this text, which is the handler, has one of its own.
+          const script = url !== '' && functionName !== '(program)';
+          const kind = functionName === '(garbage collector)' ? 'gc' : script ? 'script' : undefined;
+          if (kind !== undefined) us[kind] += profile.timeDeltas[i];
+        });
+        process.send({ user, system, ...us });
+      }
+    });
+    process.send('ready');`;
+  return [process.execPath, '--input-type=module', '-e', body];
+}
+
+const library = new URL('../dist/index.js', import.meta.url).href;
+
+/** Echo replies from 10.9.0.2, and of further devices' networks, by a load on processor 0. */
+export function echoReplies(load, { window = 64, seconds, length = 64, networks = 1 }) {
+  const args = ['10.9.0.2', window, seconds, length, networks].map(String);
+  return JSON.parse(execFileSync('taskset', ['-c', '0', load, ...args]).toString());
+}

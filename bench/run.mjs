@@ -26,7 +26,7 @@ const { values, positionals } = parseArgs({
     inside: { type: 'boolean', default: false },
   },
 });
-const order = ['echo', 'read-write', 'wire', 'batch', 'offload', 'queues', 'udp', 'aead', 'growth'];
+const order = ['echo', 'busy-poll', 'read-write', 'wire', 'batch', 'offload', 'queues', 'udp', 'aead', 'growth'];
 const present = readdirSync(inRoot('bench')).map((file) => file.replace(/\.mjs$/, ''));
 const names = (positionals.length > 0 ? positionals : order).filter((bench) => present.includes(bench));
 if (names.length === 0) fail(`no such bench: ${positionals.join(', ')}`, `there are ${order.join(', ')}`);

@@ -1,0 +1,170 @@
+/** Reading alone and writing alone: batches, packet by packet, and Node's thread pool, beside a loop in C. */
+
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { text } from 'node:stream/consumers';
+
+import { baselineProgram, figures, inTurn, ip, median, pinned, ratio, table, until } from './lib.mjs';
+
+const name = 'bench0';
+const program = baselineProgram('tun-read-write');
+const lengths = [64, 1400];
+
+const library = new URL('../dist/index.js', import.meta.url).href;
+
+/** The clock starts once V8 has compiled what is hot. */
+const clock = (seconds) => `
+  let packets = 0, begin = 0, used;
+  const count = (more) => {
+    packets += more;
+    const now = performance.now();
+    if (begin === 0) {
+      if (packets < 20_000 && now < 2000) return true;
+      [packets, begin, used] = [0, now, process.cpuUsage()];
+    }
+    if (now - begin < ${seconds * 1000}) return true;
+    const { user, system } = process.cpuUsage(used);
+    console.log(JSON.stringify({ packets, seconds: (now - begin) / 1000, cpu: (user + system) / 1e6 }));
+    process.exit();
+  };`;
+
+const inTypeScript = (body) => (seconds, length) => [
+  ...[process.execPath, '--input-type=module', '-e'],
+  `import { PacketBatch, TunDevice } from '${library}';
+   ${clock(seconds)}
+   const tun = await TunDevice.open({ name: '${name}' });
+   const packet = Uint8Array.from(Buffer.from('${headerOf(length)}', 'hex'));
+   ${body}`,
+];
+
+const onThreadPool = (body) => (seconds, length) => [
+  ...[program, 'open', name, process.execPath, '--input-type=module', '-e'],
+  `import { read, write } from 'node:fs';
+   ${clock(seconds)}
+   const packet = Buffer.from('${headerOf(length)}', 'hex');
+   ${body}`,
+];
+
+const kinds = [
+  {
+    name: 'C, read and write',
+    read: (seconds) => [program, 'read', name, String(seconds)],
+    write: (seconds, length) => [program, 'write', name, String(seconds), String(length)],
+  },
+  {
+    name: 'vnic, batches',
+    read: inTypeScript(`tun.onBatch((batch) => { count(batch.count); });`),
+    write: inTypeScript(`
+      const batch = new PacketBatch();
+      while (batch.append(packet));
+      const turn = () => { for (let i = 0; i < 16; i++) count(tun.write(batch)); setImmediate(turn); };
+      turn();`),
+  },
+  {
+    name: 'vnic, packet by packet',
+    read: inTypeScript(`
+      let sum = 0;
+      for await (const batch of tun) {
+        for (const packet of batch) sum += packet[0];
+        count(batch.count);
+      }`),
+    write: inTypeScript(`
+      const turn = () => {
+        for (let i = 0; i < 16; i++) {
+          let taken = 0;
+          for (let j = 0; j < 64; j++) taken += tun.write(packet);
+          count(taken);
+        }
+        setImmediate(turn);
+      };
+      turn();`),
+  },
+  {
+    name: 'fs.read and fs.write',
+    read: onThreadPool(`
+      const buffer = Buffer.alloc(65_536);
+      const next = () => read(3, buffer, 0, buffer.length, null, (error) => { if (!error) { count(1); next(); } });
+      next();`),
+    write: onThreadPool(`
+      const next = () => write(3, packet, 0, packet.length, null, (error) => { if (!error) { count(1); next(); } });
+      next();`),
+  },
+];
+
+export const title = 'Reading alone and writing alone';
+export const about =
+  'Packets a second and, in brackets, processor µs a packet, kernel included. The program has a processor of its ' +
+  'own. Read: an AF_PACKET socket on the other processor fills the device as fast as it can, which is what limits ' +
+  'the fast readers; what tells them apart is the processor time. Written packets are dropped by the kernel for want ' +
+  "of a route. `fs.read` and `fs.write` go through Node's thread pool, as npm packages for TUN do that have no reader of their own.";
+
+export async function run({ rounds, seconds }) {
+  ip('tuntap', 'add', name, 'mode', 'tun');
+  ip('link', 'set', name, 'up');
+  try {
+    const results = await inTurn(kinds, rounds, (kind) => measure(kind, seconds));
+    return table(
+      ['program', ...['read', 'write'].flatMap((way) => lengths.map((length) => `${way} ${length} bytes`))],
+      kinds.map((kind) => [
+        kind.name,
+        ...['read', 'write'].flatMap((way) => lengths.map((length) => cell(results, kind, `${way}${length}`))),
+      ]),
+    );
+  } finally {
+    ip('link', 'delete', name);
+  }
+}
+
+function cell(results, kind, key) {
+  const [baseline] = kinds;
+  const rate = Math.round(median(figures(results, kind.name, `${key}Rate`)) / 1000);
+  const cpu = median(figures(results, kind.name, `${key}Us`)).toFixed(2);
+  const times = (of) => `${ratio(results, kind.name, baseline.name, `${key}${of}`).toFixed(2)}×`;
+  return `${rate}k, ${times('Rate')} (${cpu} µs, ${times('Us')})`;
+}
+
+async function measure(kind, seconds) {
+  const result = {};
+  for (const length of lengths) {
+    for (const way of ['read', 'write']) {
+      const { packets, seconds: took, cpu } = await runProgram(way, kind[way](seconds, length), length);
+      result[`${way}${length}Rate`] = packets / took;
+      result[`${way}${length}Us`] = (cpu * 1e6) / packets;
+    }
+  }
+  return result;
+}
+
+async function runProgram(way, command, length) {
+  await until(() => !attached());
+  const measured = pinned(1, command, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const printed = text(measured.child.stdout);
+  let load;
+  try {
+    if (way === 'read') {
+      await until(attached);
+      load = pinned(0, [program, 'blast', name, '30', String(length)]);
+    }
+    await once(measured.child, 'exit');
+    return JSON.parse(await printed);
+  } finally {
+    await load?.stop();
+    await measured.stop();
+  }
+}
+
+/** Whether a program holds the device: without one it has no carrier. */
+function attached() {
+  return readFileSync(`/sys/class/net/${name}/carrier`, 'utf8').trim() === '1';
+}
+
+/** A UDP packet of that length to an address that nobody has, as the program in C writes it. */
+function headerOf(length) {
+  const packet = Buffer.alloc(length);
+  packet.set([0x45, 0, length >> 8, length & 255, 0, 0, 0, 0, 64, 17, 0, 0, 10, 9, 0, 2, 198, 51, 100, 1]);
+  let sum = 0;
+  for (let at = 0; at < 20; at += 2) sum += packet.readUInt16BE(at);
+  packet.writeUInt16BE(~((sum & 0xffff) + (sum >> 16)) & 0xffff, 10);
+  packet.set([0, 9, 0, 9, (length - 20) >> 8, (length - 20) & 255], 20);
+  return packet.toString('hex');
+}
