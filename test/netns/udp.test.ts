@@ -12,7 +12,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { isVnicError, seededRandom, type VnicErrorCode } from '../../src/base/index.ts';
 import { PacketBatch } from '../../src/link/index.ts';
@@ -59,6 +59,11 @@ beforeAll(async () => {
 });
 
 const cleanups: (() => unknown)[] = [];
+afterAll(() => {
+  ip('link', 'delete', 'near0');
+  for (const name of ['hop', 'far']) ip('netns', 'delete', name);
+});
+
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
