@@ -1,6 +1,6 @@
 /**
  * Splitting and coalescing once more: slow and readable, over the codecs of `src/wire`, every checksum computed from
- * scratch. What `native/segment.c` and `native/coalesce.c` give must be the same.
+ * scratch. What `native/segment.c`, `native/group.c` and `native/coalesce.c` give must be the same.
  */
 
 import {
