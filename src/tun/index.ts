@@ -3,7 +3,9 @@
 export type { DeviceFlags, OpenOptions } from './attach.ts';
 export { deviceFeatures } from './attach.ts';
 export { Iff, TUN_NODE, TunIoctl, TunOffload } from './constants.ts';
-export { type CarrierOptions, type DeviceOptions, TapDevice, TunDevice, TunTapDevice } from './device.ts';
+export { TapDevice, TunDevice, TunTapDevice } from './device.ts';
+export { DeviceLink } from './device-link.ts';
+export type { CarrierOptions, DeviceOptions } from './device-options.ts';
 export { mayOpenNode } from './diagnose.ts';
 export { describeHolders, findAllHolders, findHolders, type Holder } from './holders.ts';
 export type { OffloadInfo, OffloadOption, WriteSupport } from './offload.ts';
