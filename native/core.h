@@ -17,9 +17,10 @@
 #include <stdint.h>
 
 /* Raised whenever a function changes; src/native/binding.ts refuses another number. */
-#define VNIC_ABI 4
+#define VNIC_ABI 5
 
 struct poll_handle;
+struct ring;
 
 /* One per JavaScript environment: the main thread and each worker has its own. */
 struct env {
@@ -31,6 +32,8 @@ struct env {
 	int32_t *fds; /* descriptors this environment owns and closes when it ends */
 	uint32_t fds_len;
 	uint32_t fds_cap;
+	struct ring *ring; /* set up on first use */
+	int ring_error;    /* errno of the set-up that failed, -1 before it was tried, else 0 */
 };
 
 struct bytes {
@@ -78,9 +81,11 @@ napi_value fd_disown(napi_env env, napi_callback_info info);
 napi_value fd_close(napi_env env, napi_callback_info info);
 napi_value fd_close_async(napi_env env, napi_callback_info info);
 napi_value fd_ioctl(napi_env env, napi_callback_info info);
-napi_value io_uring_probe(napi_env env, napi_callback_info info);
 void close_all_fds(struct env *state);
 bool own_fd(struct env *state, int32_t fd);
+
+/* ring.c */
+napi_value io_uring_probe(napi_env env, napi_callback_info info);
 
 /* socket.c */
 napi_value socket_open(napi_env env, napi_callback_info info);

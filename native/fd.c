@@ -218,15 +218,3 @@ napi_value fd_ioctl(napi_env env, napi_callback_info info)
 		memcpy(arg.data, scratch, arg.len);
 	return to_result(env, ret);
 }
-
-/* ioUringProbe(): 0 | -errno. Whether this process may set up an io_uring; nothing is kept. */
-napi_value io_uring_probe(napi_env env, napi_callback_info info)
-{
-	uint8_t params[120] = {0}; /* struct io_uring_params */
-	long fd = syscall(SYS_io_uring_setup, 1, params);
-
-	(void)info;
-	if (fd >= 0)
-		close((int)fd);
-	return to_result(env, fd < 0 ? -1 : 0);
-}

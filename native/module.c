@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Registration, and the end of an environment. */
 #include "core.h"
+#include "ring.h"
 
 #include <stdlib.h>
 
@@ -48,6 +49,8 @@ static void on_teardown(napi_async_cleanup_hook_handle hook, void *data)
 	state->tearing_down = true;
 	close_all_polls(state);
 	close_all_fds(state);
+	ring_close(state->ring);
+	state->ring = NULL;
 	napi_set_instance_data(state->napi, NULL, NULL, NULL);
 	if (state->polls_closing == 0) {
 		free(state);
@@ -77,6 +80,7 @@ NAPI_MODULE_INIT()
 	if (!state)
 		return misuse(env, "out of memory");
 	state->napi = env;
+	state->ring_error = -1;
 	if (napi_set_instance_data(env, state, NULL, NULL) != napi_ok ||
 	    napi_add_async_cleanup_hook(env, on_teardown, state, &state->cleanup) != napi_ok) {
 		free(state);

@@ -8,7 +8,7 @@ import { type Command, Option } from 'commander';
 import type { Cidr, MacAddress } from '../base/index.ts';
 import { createDevice } from '../netdev/index.ts';
 import { getLinkSync, type LinkInfo, openNetlink } from '../netlink/index.ts';
-import type { TunTapDevice } from '../tun/index.ts';
+import type { PacketIo, TunTapDevice } from '../tun/index.ts';
 import { defaultAddresses } from './default-addresses.ts';
 import { usageError } from './report-error.ts';
 import { option, parseCidr, parseInterfaceMac, parseMtu, repeatableOption } from './values.ts';
@@ -20,6 +20,7 @@ export interface PacketDeviceOptions {
   readonly address?: readonly Cidr[];
   readonly mtu?: number;
   readonly mac?: MacAddress;
+  readonly io?: PacketIo;
   /** Prefixes that this machine shall reach through a device that is made; those of its subnets need no route. */
   readonly routes?: readonly Cidr[];
 }
@@ -37,14 +38,21 @@ export interface PacketDevice {
   release(): Promise<void>;
 }
 
-/** Adds `--tun`, `--tap`, `--address`, `--mtu` and `--mac`. */
+const packetIoChoices: readonly PacketIo[] = ['auto', 'io_uring', 'readiness'];
+
+/** Adds `--tun`, `--tap`, `--address`, `--mtu`, `--mac` and `--io`. */
 export function addDeviceOptions(command: Command): Command {
   return command
     .addOption(new Option('--tun', 'a TUN device, which carries IP packets (default)').conflicts('tap'))
     .addOption(new Option('--tap', 'a TAP device, which carries Ethernet frames'))
     .addOption(repeatableOption('--address <cidr>', 'address of the device', parseCidr))
     .addOption(option('--mtu <bytes>', 'longest packet', parseMtu))
-    .addOption(option('--mac <address>', 'MAC address of a TAP device', parseInterfaceMac));
+    .addOption(option('--mac <address>', 'MAC address of a TAP device', parseInterfaceMac))
+    .addOption(
+      new Option('--io <way>', 'many packets a system call through io_uring: under load, always, or never').choices(
+        packetIoChoices,
+      ),
+    );
 }
 
 /**
@@ -72,6 +80,7 @@ async function makeDevice(name: string | undefined, options: PacketDeviceOptions
     routes: routes.map((destination) => ({ destination })),
     ...(options.mtu !== undefined && { mtu: options.mtu }),
     ...(options.mac !== undefined && { mac: options.mac }),
+    ...(options.io !== undefined && { io: options.io }),
   });
   return { device, created: true, addresses, routes, release: () => device.close() };
 }
@@ -91,6 +100,7 @@ async function attachDevice(found: LinkInfo, options: PacketDeviceOptions): Prom
     multiQueue,
     addresses: added,
     up: true,
+    ...(options.io !== undefined && { io: options.io }),
   });
   const release = (): Promise<void> => restore(device, found, added);
   return { device, created: false, addresses: [...before, ...added], routes: [], release };

@@ -36,6 +36,7 @@ export interface NativeCore extends NativeOffload, NativeUdp, NativeAead, Native
   closeAsync(fd: number): Promise<number>;
   /** The array is copied in, and back when the call succeeds; at most 1024 bytes. */
   ioctl(fd: number, request: number, arg: Uint8Array | number): number;
+  /** 0 where this thread may use io_uring; it is set up then, once, and used by `readBatch` and `writeBatch`. */
   ioUringProbe(): number;
 
   /** `socket(2)` with `SOCK_CLOEXEC | SOCK_NONBLOCK`. */
@@ -64,6 +65,8 @@ export interface NativeCore extends NativeOffload, NativeUdp, NativeAead, Native
   /**
    * Reads up to `max` packets one behind the other into `bytes`, each after `headroom` bytes, as long as
    * `frameLen` bytes are free. `status` = [errno that ended it or 0, bytes read, packets read].
+   * With `expected` of 2 or more, io_uring reads so many by one system call, where it is allowed; EOPNOTSUPP as errno
+   * means that the descriptor does not work with it.
    * @returns how many packets were read; it does not fail.
    */
   readBatch(
@@ -74,10 +77,13 @@ export interface NativeCore extends NativeOffload, NativeUdp, NativeAead, Native
     frameLen: number,
     headroom: number,
     status: Uint32Array,
+    expected: number,
   ): number;
   /**
    * Writes packets `from` to `to`, skipping those of length 0, up to the first that fails.
-   * `status` = [errno that ended it or 0, bytes written, packets written].
+   * `status` = [errno that ended it or 0, bytes written, packets written]. With `atOnce` of 1, io_uring writes many by
+   * one system call, where it is allowed: packets behind the one that failed may have been written as well, and get
+   * length 0.
    * @returns how many packets were taken; the failing one is not counted.
    */
   writeBatch(
@@ -87,6 +93,7 @@ export interface NativeCore extends NativeOffload, NativeUdp, NativeAead, Native
     from: number,
     to: number,
     status: Uint32Array,
+    atOnce: 0 | 1,
   ): number;
 
   pollOpen(fd: number, callback: (status: number, events: number) => void): PollHandle | number;
@@ -96,7 +103,7 @@ export interface NativeCore extends NativeOffload, NativeUdp, NativeAead, Native
 }
 
 /** Must equal `VNIC_ABI` in native/core.h. */
-const ABI = 4;
+const ABI = 5;
 
 let loaded: NativeCore | undefined;
 

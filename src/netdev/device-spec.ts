@@ -92,16 +92,9 @@ export async function createDevice(spec: DeviceSpec): Promise<TunTapDevice> {
 }
 
 function open(spec: DeviceSpec): Promise<TunTapDevice> {
-  const { name, packetInfo, vnetHeader, multiQueue, exclusive, batch } = spec;
-  const options: DeviceOptions = {
-    ...(name !== undefined && { name }),
-    ...(packetInfo !== undefined && { packetInfo }),
-    ...(vnetHeader !== undefined && { vnetHeader }),
-    ...(multiQueue !== undefined && { multiQueue }),
-    ...(exclusive !== undefined && { exclusive }),
-    ...(batch !== undefined && { batch }),
-  };
-  return spec.kind === 'tun' ? TunDevice.open(options) : TapDevice.open(options);
+  // What is set afterwards, ownership last, must not be there from the start.
+  const { kind, mac, mtu, txQueueLen, promisc, addresses, up, routes, owner, group, persist, ...options } = spec;
+  return kind === 'tun' ? TunDevice.open(options) : TapDevice.open(options);
 }
 
 function checkSpec(spec: DeviceSpec): void {

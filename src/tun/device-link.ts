@@ -4,7 +4,8 @@
  * Theory of operation
  *
  * The descriptor is non-blocking and watched on this thread's event loop; one crossing into the native core
- * reads or writes a whole batch. The kernel takes and gives one packet per system call.
+ * reads or writes a whole batch. The kernel takes and gives one packet per system call, and under load, through
+ * io_uring, many (`packet-io.ts`).
  *
  *   open -> (wake-up: POLLIN -> readBatch) -> closed by close(), or gone when the device is deleted
  *
@@ -20,7 +21,7 @@
  * device then wakes the reader itself, on the next turn of the event loop.
  */
 
-import { BaseLink, DESCRIPTOR_WORDS, type LinkEvents, PacketBatch } from '../link/index.ts';
+import { BaseLink, DESCRIPTOR_WORDS, type LinkEvents, MAX_FRAME_LEN, PacketBatch } from '../link/index.ts';
 import { errno, nativeCore, Poll, PollEvent, systemError } from '../native/index.ts';
 import { getLinkSync } from '../netlink/index.ts';
 import { virtioNetHeaderLen } from '../wire/index.ts';
@@ -32,6 +33,7 @@ import type { FrameIo, FrameReport } from './frame-io.ts';
 import { type OffloadInfo, type OffloadState, offloadInfo, releaseOffload, wantsOffload } from './offload.ts';
 import type { OffloadIo } from './offload-io.ts';
 import { negotiate, openIo, openOffloadIo } from './open-io.ts';
+import { RING_FRAMES, RingLoad } from './packet-io.ts';
 import { DeviceWatcher } from './watcher.ts';
 import { linkDown, packetRefused, packetTooLong } from './write-drop.ts';
 
@@ -64,11 +66,11 @@ export abstract class DeviceLink extends BaseLink {
 
   protected constructor(attached: Attached, options: CarrierOptions) {
     const { kind } = attached.flags;
-    const capacity = wantsOffload(options.offload) ? OFFLOAD_BATCH_PACKETS : DEFAULT_BATCH_PACKETS;
+    const ring = new RingLoad(attached.name, options.io);
     super({
       name: attached.name,
       medium: kind === 'tun' ? 'ip' : 'ethernet',
-      batch: new PacketBatch({ capacity, ...options.batch }),
+      batch: readBatchOf(options, ring),
       ...(options.busyPollUs === undefined ? {} : { busyPollUs: options.busyPollUs }),
       ...(options.counters === undefined ? {} : { counters: options.counters }),
     });
@@ -83,7 +85,8 @@ export abstract class DeviceLink extends BaseLink {
       this.ifindex = link.index;
       this.#mtu = link.mtu;
       this.#offloadState = negotiate(attached, this.medium, options);
-      const io = { medium: this.medium, superPackets: this.offload, state: this.#offloadState, report: this.#report };
+      const { medium, offload: superPackets } = this;
+      const io = { medium, superPackets, state: this.#offloadState, report: this.#report, ring };
       this.#offloadIo = openOffloadIo(attached, io);
       this.#io = this.#offloadIo ?? openIo(attached, io);
       this.#poll = new Poll(attached.fd, (error, events) => this.#onReady(error, events));
@@ -230,4 +233,12 @@ export abstract class DeviceLink extends BaseLink {
       },
     });
   }
+}
+
+/** Reads through io_uring need room for as many frames of any length as are read at once. */
+function readBatchOf({ offload, batch }: CarrierOptions, { atOnce }: RingLoad): PacketBatch {
+  const capacity = batch?.capacity ?? (wantsOffload(offload) ? OFFLOAD_BATCH_PACKETS : DEFAULT_BATCH_PACKETS);
+  const { headroom = 0 } = batch ?? {};
+  const frames = atOnce === 1 && !wantsOffload(offload) ? RING_FRAMES : 1;
+  return new PacketBatch({ capacity, bytesLen: capacity * (2048 + headroom) + frames * MAX_FRAME_LEN, ...batch });
 }

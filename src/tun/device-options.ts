@@ -3,6 +3,7 @@
 import type { MutableCounters, PacketBatchOptions } from '../link/index.ts';
 import type { OpenOptions } from './attach.ts';
 import type { OffloadOption } from './offload.ts';
+import type { PacketIo } from './packet-io.ts';
 
 /** How a device is read and written. */
 export interface CarrierOptions {
@@ -19,6 +20,11 @@ export interface CarrierOptions {
    * bytes (`parseVirtioNetHeader` of `vnic/wire`), each one written must be. `link.offload` is then true.
    */
   readonly superPackets?: boolean;
+  /**
+   * Whether many packets are read and written by one system call, through io_uring; default `'auto'`: while packets come
+   * in numbers. Without effect on a device with a virtio-net header, where super-packets save the calls.
+   */
+  readonly io?: PacketIo;
   /** As `BaseLinkOptions.busyPollUs`: spin for up to so long after the last packet; default 0, off. */
   readonly busyPollUs?: number;
   /** Where totals are kept, for example in shared memory; default in an object of the link's own. */

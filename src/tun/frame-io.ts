@@ -5,6 +5,7 @@
 
 import { DESCRIPTOR_WORDS, MAX_FRAME_LEN, PacketBatch } from '../link/index.ts';
 import { errno, nativeCore } from '../native/index.ts';
+import type { RingLoad } from './packet-io.ts';
 
 /** What a device is told; bytes are those of packets, without what stands before them. */
 export interface FrameReport {
@@ -31,14 +32,16 @@ export class PlainIo implements FrameIo {
   readonly pending: boolean = false;
   readonly #fd: number;
   readonly #report: FrameReport;
+  readonly #ring: RingLoad;
   readonly #skip: number;
   readonly #core = nativeCore();
   // What the native core reports of each batch: errno, bytes, packets.
   readonly #status = new Uint32Array(3);
 
-  constructor(fd: number, report: FrameReport, skip = 0) {
+  constructor(fd: number, report: FrameReport, ring: RingLoad, skip = 0) {
     this.#fd = fd;
     this.#report = report;
+    this.#ring = ring;
     this.#skip = skip;
   }
 
@@ -48,21 +51,44 @@ export class PlainIo implements FrameIo {
 
   read(batch: PacketBatch): number {
     const { bytes, descriptors, capacity, headroom } = batch;
+    const { expected } = this.#ring;
     const status = this.#status;
-    const count = this.#core.readBatch(this.#fd, bytes, descriptors, capacity, MAX_FRAME_LEN, headroom, status);
+    const count = this.#core.readBatch(
+      this.#fd,
+      bytes,
+      descriptors,
+      capacity,
+      MAX_FRAME_LEN,
+      headroom,
+      status,
+      expected,
+    );
+    if (expected > 0 && status[0] === errno.EOPNOTSUPP) this.#ring.end();
+    else this.#ring.found(count);
     if (count > 0) this.#report.read(count, (status[1] as number) - count * this.#skip);
     return count;
   }
 
   write(bytes: Uint8Array, descriptors: Uint32Array, from: number, to: number): number {
     const status = this.#status;
+    let { atOnce } = this.#ring;
     let at = from;
     while (at < to) {
-      at += this.#core.writeBatch(this.#fd, bytes, descriptors, at, to, status);
+      at += this.#core.writeBatch(this.#fd, bytes, descriptors, at, to, status, atOnce);
       const packets = status[2] as number;
       if (packets > 0) this.#report.written(packets, (status[1] as number) - packets * this.#skip);
       const error = status[0] as number;
-      if (error === 0 || error === errno.EAGAIN) break;
+      if (error === 0) break;
+      if (atOnce === 1) {
+        // Many at once would be tried again and again for each that fails.
+        atOnce = 0;
+        if (error === errno.EAGAIN || error === errno.EOPNOTSUPP) {
+          // Of a device that sometimes takes no more, a later packet must not overtake the one that waits.
+          this.#ring.end();
+          continue;
+        }
+      }
+      if (error === errno.EAGAIN) break;
       this.#report.dropped(error, 1, bytes, descriptors, at);
       at++;
     }
@@ -81,10 +107,10 @@ export class PacketInfoIo implements FrameIo {
   readonly #medium: 'ip' | 'ethernet';
   #copies: PacketBatch | undefined;
 
-  constructor(fd: number, report: FrameReport, prefixLen: number, medium: 'ip' | 'ethernet') {
-    this.#plain = new PlainIo(fd, report, prefixLen);
-    this.#prefixLen = prefixLen;
-    this.#medium = medium;
+  constructor(fd: number, report: FrameReport, ring: RingLoad, prefix: { len: number; medium: 'ip' | 'ethernet' }) {
+    this.#plain = new PlainIo(fd, report, ring, prefix.len);
+    this.#prefixLen = prefix.len;
+    this.#medium = prefix.medium;
   }
 
   get readError(): number {

@@ -9,3 +9,4 @@ export type { CarrierOptions, DeviceOptions } from './device-options.ts';
 export { mayOpenNode } from './diagnose.ts';
 export { describeHolders, findAllHolders, findHolders, type Holder } from './holders.ts';
 export type { OffloadInfo, OffloadOption, WriteSupport } from './offload.ts';
+export type { PacketIo } from './packet-io.ts';

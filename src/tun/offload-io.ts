@@ -116,7 +116,7 @@ export class SuperPacketIo implements OffloadIo {
     const { bytes, descriptors, capacity, headroom } = batch;
     const status = this.#status;
     const { fd, report } = this.#options;
-    const count = this.#core.readBatch(fd, bytes, descriptors, capacity, MAX_FRAME_LEN, headroom, status);
+    const count = this.#core.readBatch(fd, bytes, descriptors, capacity, MAX_FRAME_LEN, headroom, status, 0);
     if (count === 0) return 0;
     report.read(count, (status[1] as number) - count * virtioNetHeaderLen);
     this.superPackets.superPacketsRead += countSuperPackets(bytes, descriptors, 0, count);
@@ -129,7 +129,7 @@ export class SuperPacketIo implements OffloadIo {
     let at = from;
     while (at < to) {
       const start = at;
-      at += this.#core.writeBatch(fd, bytes, descriptors, at, to, status);
+      at += this.#core.writeBatch(fd, bytes, descriptors, at, to, status, 0);
       const packets = status[2] as number;
       if (packets > 0) report.written(packets, (status[1] as number) - packets * virtioNetHeaderLen);
       this.superPackets.superPacketsWritten += countSuperPackets(bytes, descriptors, start, at);

@@ -205,7 +205,7 @@ function probeWrite(attached: Attached, medium: 'ip' | 'ethernet', kind: Kind): 
   bytes.set(frame.subarray(0, virtioNetHeaderLen));
   bytes.set(frame.subarray(virtioNetHeaderLen), attached.prefixLen);
   const status = new Uint32Array(3);
-  nativeCore().writeBatch(attached.fd, bytes, Uint32Array.of(0, bytes.length, 0, 0), 0, 1, status);
+  nativeCore().writeBatch(attached.fd, bytes, Uint32Array.of(0, bytes.length, 0, 0), 0, 1, status, 0);
   if (status[0] === errno.EIO) return 'works';
   return status[0] === errno.EINVAL ? 'refused' : 'untried';
 }

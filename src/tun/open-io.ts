@@ -6,6 +6,7 @@ import type { CarrierOptions } from './device-options.ts';
 import { type FrameIo, type FrameReport, PacketInfoIo, PlainIo } from './frame-io.ts';
 import { negotiateOffload, noOffload, type OffloadState, setVnetHeaderLen, wantsOffload } from './offload.ts';
 import { type OffloadIo, SplittingIo, SuperPacketIo } from './offload-io.ts';
+import type { RingLoad } from './packet-io.ts';
 
 /** What reading and writing needs to know of the link. */
 export interface IoOptions {
@@ -13,6 +14,7 @@ export interface IoOptions {
   readonly superPackets: boolean;
   readonly state: OffloadState;
   readonly report: FrameReport;
+  readonly ring: RingLoad;
 }
 
 /** @throws VNIC_INVALID_ARGUMENT when the device's framing does not go with what is asked for */
@@ -35,6 +37,8 @@ export function openOffloadIo({ fd, flags }: Attached, options: IoOptions): Offl
 }
 
 /** Without super-packets. */
-export function openIo({ fd, prefixLen }: Attached, { medium, report }: IoOptions): FrameIo {
-  return prefixLen === 0 ? new PlainIo(fd, report) : new PacketInfoIo(fd, report, prefixLen, medium);
+export function openIo({ fd, prefixLen }: Attached, { medium, report, ring }: IoOptions): FrameIo {
+  return prefixLen === 0
+    ? new PlainIo(fd, report, ring)
+    : new PacketInfoIo(fd, report, ring, { len: prefixLen, medium });
 }

@@ -60,6 +60,9 @@ async function deviceHarness(kind: 'tun' | 'tap', options: DeviceOptions): Promi
 describe.each([
   { kind: 'tun', title: 'a TUN device', options: {} },
   { kind: 'tap', title: 'a TAP device', options: {} },
+  { kind: 'tun', title: 'a TUN device that is read packet by packet', options: { io: 'readiness' } },
+  { kind: 'tun', title: 'a TUN device through io_uring', options: { io: 'io_uring' } },
+  { kind: 'tap', title: 'a TAP device through io_uring', options: { io: 'io_uring' } },
   { kind: 'tun', title: 'a TUN device with packet info', options: { packetInfo: true } },
   { kind: 'tap', title: 'a TAP device with a virtio-net header', options: { vnetHeader: true } },
   { kind: 'tun', title: 'a TUN device with offload', options: { offload: 'auto' } },
