@@ -26,6 +26,7 @@ import { isIpv4Unicast } from './address-set.ts';
 import { drop } from './counters.ts';
 import type { HostDropReason } from './drop-reason.ts';
 import type { HostContext } from './host-context.ts';
+import { answerPlainEcho } from './plain-echo.ts';
 import type { Datagram, Fragment } from './reassembly.ts';
 
 /** RFC 1812 section 4.3.2.3: an ICMP error is at most this long, its IP header counted. */
@@ -59,6 +60,8 @@ export class Ipv4Host {
    */
   answer(bytes: Uint8Array, offset: number, length: number, frame: number, nowMs: number): number {
     const { counters, config } = this.#host;
+    const plainLen = frame < 0 ? answerPlainEcho(this.#host, bytes, offset, length) : 0;
+    if (plainLen > 0) return plainLen;
     const ip = this.#ip;
     const reason = ip.wrap(bytes, offset, length) ?? this.#checkHeader(ip, frame);
     if (reason !== undefined) return drop(counters, reason);

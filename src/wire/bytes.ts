@@ -17,7 +17,8 @@ export function u16(bytes: Uint8Array, offset: number): number {
 
 /** The unsigned 32-bit number at `offset`, most significant octet first. */
 export function u32(bytes: Uint8Array, offset: number): number {
-  return ((u16(bytes, offset) << 16) | u16(bytes, offset + 2)) >>> 0;
+  const high = ((bytes[offset] as number) << 24) | ((bytes[offset + 1] as number) << 16);
+  return (high | ((bytes[offset + 2] as number) << 8) | (bytes[offset + 3] as number)) >>> 0;
 }
 
 /** Writes the low 16 bits of `value` at `offset`. */
