@@ -3,8 +3,8 @@
 import { nativeCore, type PollHandle } from './binding.ts';
 import { systemError } from './system-error.ts';
 
-/** What to be woken for; combine with `|`. */
-export const PollEvent = { none: 0, readable: 1, writable: 2 } as const;
+/** What to be woken for; combine with `|`. `disconnect` is the peer's end, and errors, which wake for any of them. */
+export const PollEvent = { none: 0, readable: 1, writable: 2, disconnect: 4 } as const;
 
 /**
  * Called when the descriptor is ready. `errno` is 0, or that of a failed poll: libuv has then stopped

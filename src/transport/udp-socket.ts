@@ -100,6 +100,8 @@ export class UdpSocket implements AsyncIterable<UdpBatch>, AsyncDisposable {
   readonly #single = new Uint32Array(DESCRIPTOR_WORDS);
   readonly #singleEndpoint = new UdpEndpointTable(2);
   #interest: number = PollEvent.none;
+  #mayKeepAlive = true;
+  #keepsAlive = true;
   #blindErrors = 0;
   #dropsSeen = 0;
   #lastPathMtu = { key: '', atMs: 0 };
@@ -219,9 +221,17 @@ export class UdpSocket implements AsyncIterable<UdpBatch>, AsyncDisposable {
     return this.#pump.writable(options);
   }
 
-  /** Adds a handler for one kind of event; the returned function removes it. */
+  /**
+   * Adds a handler for one kind of event; the returned function removes it. What is said of datagrams that were sent
+   * is heard also while nobody receives; listening alone does not keep the process alive.
+   */
   on<Name extends keyof UdpEvents>(event: Name, handler: (event: UdpEvents[Name]) => void): () => void {
-    return this.#events.on(event, handler);
+    const remove = this.#events.on(event, handler);
+    this.#watch();
+    return () => {
+      remove();
+      this.#watch();
+    };
   }
 
   /**
@@ -254,7 +264,8 @@ export class UdpSocket implements AsyncIterable<UdpBatch>, AsyncDisposable {
 
   /** Lets the process end although the socket is being read. */
   unref(): void {
-    this.#poll.unref();
+    this.#mayKeepAlive = false;
+    this.#watch();
   }
 
   /** Wakes waiting readers and writers and frees the port. Idempotent. */
@@ -303,7 +314,19 @@ export class UdpSocket implements AsyncIterable<UdpBatch>, AsyncDisposable {
 
   #setInterest(readable: boolean, writable: boolean): void {
     this.#interest = (readable ? PollEvent.readable : 0) | (writable ? PollEvent.writable : 0);
-    this.#poll.watch(this.#interest);
+    this.#watch();
+  }
+
+  /** Errors wake whatever is watched for; for them alone, that is what never happens to a UDP socket. */
+  #watch(): void {
+    const hears = this.#events.count('pathMtu') + this.#events.count('unreachable') > 0;
+    const keepsAlive = this.#mayKeepAlive && this.#interest !== PollEvent.none;
+    if (keepsAlive !== this.#keepsAlive) {
+      this.#keepsAlive = keepsAlive;
+      if (keepsAlive) this.#poll.ref();
+      else this.#poll.unref();
+    }
+    this.#poll.watch(this.#interest | (hears ? PollEvent.disconnect : PollEvent.none));
   }
 
   #onReady(error: number, events: number): void {
@@ -326,7 +349,7 @@ export class UdpSocket implements AsyncIterable<UdpBatch>, AsyncDisposable {
       this.#pump.fail(systemError(`use ${this.name}`, 'epoll_wait', error));
       return;
     }
-    this.#poll.watch(this.#interest);
+    this.#watch();
   }
 
   /** Empties the error queue, up to a bound: whoever can send ICMP must not keep the loop busy. */

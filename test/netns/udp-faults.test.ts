@@ -121,6 +121,16 @@ describe('ICMP errors', () => {
 });
 
 describe('datagrams', () => {
+  it('are heard also by a socket that nobody reads, and wait for nobody at the end of the process', async () => {
+    const socket = await open({ remote: { address: '127.0.0.1', port: 9 } });
+    const told = new Promise<UdpUnreachable>((resolve) => socket.on('unreachable', resolve));
+    expect(socket.send(new Uint8Array(1))).toBe(1);
+    expect((await told).reason).toBe('port');
+    const library = new URL('../../dist/transport/index.js', import.meta.url).href;
+    const source = `import { openUdp } from '${library}'; (await openUdp()).on('unreachable', () => undefined);`;
+    execFileSync(process.execPath, ['--input-type=module', '-e', source], { timeout: 30_000 });
+  });
+
   it('that are malformed are not seen', async () => {
     const tun = await openTun();
     const socket = await open({ local: { address: own, port: 0 } });
