@@ -34,6 +34,8 @@ export type CheckId =
   | 'tun-features'
   | 'tun-offloads'
   | 'io-uring'
+  | 'udp-offload'
+  | 'encryption'
   | 'file-limit'
   | 'programs';
 

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { release } from 'node:os';
 
 import { isVnicError } from '../base/index.ts';
-import { errnoName, inContainer, nativeCandidates, nativeCore, networkNamespaceId } from '../native/index.ts';
+import { inContainer, nativeCandidates, nativeCore, networkNamespaceId } from '../native/index.ts';
 import { openNetlink } from '../netlink/index.ts';
 import type { Check } from './check.ts';
 import { findProgram, readSysctl } from './sandbox.ts';
@@ -96,23 +96,6 @@ export function checkIpv6(): Check {
     status: 'warn',
     detail: 'off for new devices: IPv6 addresses will be refused',
     fix: `sudo sysctl ${off.map((scope) => `net.ipv6.conf.${scope}.disable_ipv6=0`).join(' ')}`,
-  };
-}
-
-/** Many packets a system call under load; everything works without it. */
-export function checkIoUring(): Check {
-  const base = { id: 'io-uring', title: 'io_uring' } as const;
-  const result = nativeCore().ioUringProbe();
-  if (result >= 0) return { ...base, status: 'ok', detail: 'used under load: many packets a system call' };
-  const disabled = readSysctl('kernel.io_uring_disabled');
-  return {
-    ...base,
-    status: 'warn',
-    detail: `not allowed (${errnoName(-result)}); a system call a packet instead, some 8 % slower under load`,
-    fix:
-      disabled !== undefined && disabled !== '0'
-        ? 'sudo sysctl kernel.io_uring_disabled=0'
-        : 'allow io_uring_setup in the seccomp filter of the container or service, or use Linux 5.7 or newer',
   };
 }
 

@@ -6,11 +6,11 @@
  */
 
 import type { Check, DoctorContext } from './check.ts';
+import { checkEncryption, checkIoUring, checkUdpOffload } from './doctor-data-path.ts';
 import { checkCapabilities, checkUserNamespaces } from './doctor-privilege.ts';
 import {
   checkContainer,
   checkFileLimit,
-  checkIoUring,
   checkIpv6,
   checkKernel,
   checkNativeCore,
@@ -50,6 +50,8 @@ export async function examineMachine(options: DoctorOptions = {}): Promise<Check
     checkFeatures(),
     ...(options.offloadProbe === undefined ? [] : [checkOffloads(context)]),
     checkIoUring(),
+    checkUdpOffload(),
+    checkEncryption(),
     ...rest,
   ];
 }

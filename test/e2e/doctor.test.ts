@@ -29,6 +29,8 @@ const IDS = [
   'tun-features',
   'tun-offloads',
   'io-uring',
+  'udp-offload',
+  'encryption',
   'ipv6',
   'file-limit',
   'programs',
