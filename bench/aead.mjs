@@ -1,12 +1,21 @@
-/** How fast packets are sealed and opened: each backend beside a program in C that calls EVP in a loop. */
+/** How fast packets are sealed and opened: each backend beside C that calls EVP in a loop. */
 
-import { execFileSync } from 'node:child_process';
 import { createCipheriv, createDecipheriv, createSecretKey } from 'node:crypto';
+import { createRequire } from 'node:module';
 
 import { AeadLayout, aeadBackends, createAead } from '../dist/crypto/index.js';
-import { baselineProgram, figures, inTurn, median, ratio, table } from './lib.mjs';
+import { inRoot } from '../scripts/process.mjs';
+import { baselineProgram } from './lib/processes.mjs';
+import { table, times } from './lib/tables.mjs';
+import { figures, inTurn, median, undisturbed } from './lib/turns.mjs';
 
-const program = baselineProgram('aead', '-lcrypto');
+/** Runs inside of node, so that it finds the same OpenSSL. */
+const program = createRequire(import.meta.url)(
+  baselineProgram('aead', {
+    flags: ['-shared', '-fPIC', `-I${inRoot('node_modules/node-api-headers/include')}`],
+    suffix: '.node',
+  }),
+);
 const header = 16;
 const layout = new AeadLayout({ payloadOffset: header, counter: { offset: 8, length: 8 }, tag: 'end' });
 const sizes = [64, 1420, 16_384];
@@ -36,21 +45,23 @@ const poolKinds = [64 * 1420, 1024 * 1420, 1024 * 16_384].flatMap((bytes) => [
 export const title = 'AEAD: packets sealed and opened in place';
 export const about =
   `Batches of ${batchLength} packets, 16 bytes of header, no associated data, nonce from a counter. Cells: thousand ` +
-  'packets in a second of processor time, GB/s of payload, ratio to the program in C. That one is linked with the ' +
-  `OpenSSL of the distribution (${openssl()}); vnic calls the one inside node (${process.versions.openssl}).`;
+  'packets in a second of processor time, GB/s of payload, ratio to the loop in C. That one has a context for each key and ' +
+  `calls the same OpenSSL as all the others, the one inside node (${program.version}).`;
 
 export async function run({ rounds, seconds }) {
-  const results = await inTurn(kinds, rounds, (kind) => {
+  const results = await inTurn(kinds, rounds, async (kind) => {
     const result = {};
     for (const size of sizes) {
-      for (const way of ways) result[`${way}${size}`] = kind.measure(kind, size, way === 'both', seconds / 4);
+      for (const way of ways) {
+        result[`${way}${size}`] = await undisturbed(() => kind.measure(kind, size, way === 'both', seconds / 4));
+      }
     }
     return result;
   });
   const cell = ({ name, algorithm }, size, way) => {
     const rate = median(figures(results, name, `${way}${size}`));
-    const times = ratio(results, name, `${algorithm} C`, `${way}${size}`);
-    return `${Math.round(rate / 1000)}k, ${((rate * size) / 1e9).toFixed(2)} (${times.toFixed(2)}×)`;
+    const against = times(results, name, `${algorithm} C`, `${way}${size}`);
+    return `${Math.round(rate / 1000)}k, ${((rate * size) / 1e9).toFixed(2)} (${against})`;
   };
   const head = ['algorithm', 'by', ...sizes.flatMap((size) => [`${size} bytes: seal`, 'seal and open'])];
   const rows = kinds.map((kind) => [
@@ -62,11 +73,12 @@ export async function run({ rounds, seconds }) {
 }
 
 async function runPool(rounds, seconds) {
-  const results = await inTurn(poolKinds, rounds, async (kind) => ({ rate: await kind.measure(kind, seconds / 2) }));
+  const measure = async (kind) => ({ rate: await undisturbed(() => kind.measure(kind, seconds / 2)) });
+  const results = await inTurn(poolKinds, rounds, measure, 'threads');
   const rows = poolKinds.map(({ name, bytes, what }) => {
     const gigabytes = median(figures(results, name, 'rate')) / 1e9;
-    const times = ratio(results, name, `${bytes} calling`, 'rate');
-    return [`${Math.round(bytes / 1000)} kB`, what, `${gigabytes.toFixed(2)} (${times.toFixed(2)}×)`];
+    const against = times(results, name, `${bytes} calling`, 'rate');
+    return [`${Math.round(bytes / 1000)} kB`, what, `${gigabytes.toFixed(2)} (${against})`];
   });
   return [
     'Sealing on another thread, ChaCha20-Poly1305, by the clock on the wall:',
@@ -75,14 +87,9 @@ async function runPool(rounds, seconds) {
   ].join('\n');
 }
 
-function openssl() {
-  return JSON.parse(execFileSync(program, ['ChaCha20-Poly1305', '64', '0.01', 'seal'])).openssl;
-}
-
 function inC({ algorithm }, size, opening, seconds) {
-  const way = opening ? 'both' : 'seal';
-  const result = JSON.parse(execFileSync(program, [names[algorithm], String(size), String(seconds), way]));
-  return result.packets / result.seconds;
+  const { packets, seconds: took } = program.run(names[algorithm], size, seconds, opening);
+  return packets / took;
 }
 
 /** Calls `step`, which handles so many packets, for a while; packets in a second of processor time. */

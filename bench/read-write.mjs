@@ -1,13 +1,18 @@
 /** Reading alone and writing alone: batches, packet by packet, and Node's thread pool, beside a loop in C. */
 
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 
-import { baselineProgram, figures, inTurn, ip, median, pinned, ratio, table, until } from './lib.mjs';
+import { inRoot } from '../scripts/process.mjs';
+import { device as name, python } from './lib/echo-device.mjs';
+import { ip } from './lib/network.mjs';
+import { baselineProgram, nodeCommand, pinned, until } from './lib/processes.mjs';
+import { table, times } from './lib/tables.mjs';
+import { figures, inTurn, median, runnable, undisturbed } from './lib/turns.mjs';
 
-const name = 'bench0';
 const program = baselineProgram('tun-read-write');
+const exec = baselineProgram('tun-exec', { folder: 'peers' });
 const lengths = [64, 1400];
 
 const library = new URL('../dist/index.js', import.meta.url).href;
@@ -28,21 +33,25 @@ const clock = (seconds) => `
     process.exit();
   };`;
 
-const inTypeScript = (body) => (seconds, length) => [
-  ...[process.execPath, '--input-type=module', '-e'],
-  `import { PacketBatch, TunDevice } from '${library}';
+const inTypeScript = (body) => (seconds, length) =>
+  nodeCommand(`import { PacketBatch, TunDevice } from '${library}';
    ${clock(seconds)}
    const tun = await TunDevice.open({ name: '${name}' });
-   const packet = Uint8Array.from(Buffer.from('${headerOf(length)}', 'hex'));
-   ${body}`,
-];
+   const packet = Uint8Array.from(Buffer.from('${hexOf(length)}', 'hex'));
+   ${body}`);
 
-const onThreadPool = (body) => (seconds, length) => [
-  ...[program, 'open', name, process.execPath, '--input-type=module', '-e'],
-  `import { read, write } from 'node:fs';
+/** On a descriptor that another program has opened. */
+const inPlainNode = (body) => (seconds, length) => {
+  const command = nodeCommand(`import { read, readSync, write, writeSync } from 'node:fs';
    ${clock(seconds)}
-   const packet = Buffer.from('${headerOf(length)}', 'hex');
-   ${body}`,
+   const packet = Buffer.from('${hexOf(length)}', 'hex');
+   const buffer = Buffer.alloc(65_536);
+   ${body}`);
+  return [exec, name, ...command];
+};
+
+const inPython = (way) => (seconds, length) => [
+  ...[python, inRoot('bench/peers/tun-read-write.py'), way, name, String(seconds), hexOf(length)],
 ];
 
 const kinds = [
@@ -80,14 +89,24 @@ const kinds = [
       turn();`),
   },
   {
-    name: 'fs.read and fs.write',
-    read: onThreadPool(`
-      const buffer = Buffer.alloc(65_536);
+    name: 'Node, fs.readSync and writeSync',
+    read: inPlainNode('for (;;) { readSync(3, buffer, 0, buffer.length, null); count(1); }'),
+    write: inPlainNode('for (;;) { writeSync(3, packet, 0, packet.length, null); count(1); }'),
+  },
+  {
+    name: 'Node, fs.read and write',
+    read: inPlainNode(`
       const next = () => read(3, buffer, 0, buffer.length, null, (error) => { if (!error) { count(1); next(); } });
       next();`),
-    write: onThreadPool(`
+    write: inPlainNode(`
       const next = () => write(3, packet, 0, packet.length, null, (error) => { if (!error) { count(1); next(); } });
       next();`),
+  },
+  {
+    name: 'Python, read and write',
+    read: inPython('read'),
+    write: inPython('write'),
+    missing: existsSync(python) ? undefined : 'which is not installed',
   },
 ];
 
@@ -96,16 +115,17 @@ export const about =
   'Packets a second and, in brackets, processor µs a packet, kernel included. The program has a processor of its ' +
   'own. Read: an AF_PACKET socket on the other processor fills the device as fast as it can, which is what limits ' +
   'the fast readers; what tells them apart is the processor time. Written packets are dropped by the kernel for want ' +
-  "of a route. `fs.read` and `fs.write` go through Node's thread pool, as npm packages for TUN do that have no reader of their own.";
+  "of a route. `fs.read` and `write` go through Node's thread pool, as npm packages for TUN do that have no reader of their own.";
 
 export async function run({ rounds, seconds }) {
   ip('tuntap', 'add', name, 'mode', 'tun');
   ip('link', 'set', name, 'up');
   try {
-    const results = await inTurn(kinds, rounds, (kind) => measure(kind, seconds));
+    const present = runnable(kinds);
+    const results = await inTurn(present, rounds, (kind) => measure(kind, seconds));
     return table(
       ['program', ...['read', 'write'].flatMap((way) => lengths.map((length) => `${way} ${length} bytes`))],
-      kinds.map((kind) => [
+      present.map((kind) => [
         kind.name,
         ...['read', 'write'].flatMap((way) => lengths.map((length) => cell(results, kind, `${way}${length}`))),
       ]),
@@ -119,15 +139,19 @@ function cell(results, kind, key) {
   const [baseline] = kinds;
   const rate = Math.round(median(figures(results, kind.name, `${key}Rate`)) / 1000);
   const cpu = median(figures(results, kind.name, `${key}Us`)).toFixed(2);
-  const times = (of) => `${ratio(results, kind.name, baseline.name, `${key}${of}`).toFixed(2)}×`;
-  return `${rate}k, ${times('Rate')} (${cpu} µs, ${times('Us')})`;
+  const against = (of) => times(results, kind.name, baseline.name, `${key}${of}`);
+  return `${rate}k, ${against('Rate')} (${cpu} µs, ${against('Us')})`;
 }
 
 async function measure(kind, seconds) {
   const result = {};
   for (const length of lengths) {
     for (const way of ['read', 'write']) {
-      const { packets, seconds: took, cpu } = await runProgram(way, kind[way](seconds, length), length);
+      const {
+        packets,
+        seconds: took,
+        cpu,
+      } = await undisturbed(() => runProgram(way, kind[way](seconds, length), length));
       result[`${way}${length}Rate`] = packets / took;
       result[`${way}${length}Us`] = (cpu * 1e6) / packets;
     }
@@ -159,7 +183,7 @@ function attached() {
 }
 
 /** A UDP packet of that length to an address that nobody has, as the program in C writes it. */
-function headerOf(length) {
+function hexOf(length) {
   const packet = Buffer.alloc(length);
   packet.set([0x45, 0, length >> 8, length & 255, 0, 0, 0, 0, 64, 17, 0, 0, 10, 9, 0, 2, 198, 51, 100, 1]);
   let sum = 0;

@@ -1,5 +1,5 @@
 /**
- * Installs the Debian programs that the tests compare vnic with, where this is root on Debian.
+ * Installs the Debian programs that the tests and benches compare vnic with, where this is root on Debian.
  * Elsewhere it says which are missing.
  *
  *   node scripts/install-peers.mjs [--require]     --require: exit with 1 when one is missing in the end
@@ -41,13 +41,24 @@ const peers = [
   ['fish', 'fish'],
 ];
 
-const missingPeers = () => peers.filter(([what]) => (what.startsWith('/') ? !existsSync(what) : !findProgram(what)));
+/** What `npm run bench` needs. */
+export const benchPeers = [
+  ...peers.filter(([, name]) => ['iputils-ping', 'iperf3', 'iproute2', 'util-linux', 'gcc'].includes(name)),
+  ...peers.filter(([, name]) => ['libc6-dev', 'libssl-dev'].includes(name)),
+  ['/usr/include/liburing.h', 'liburing-dev'],
+  ['/usr/bin/python3', 'python3'],
+  ['socat', 'socat'],
+  ['perf', 'linux-perf'],
+];
+
+const missingPeers = (wanted) =>
+  wanted.filter(([what]) => (what.startsWith('/') ? !existsSync(what) : !findProgram(what)));
 
 /** @returns true when all peers are there in the end. */
-export function installPeers() {
-  if (missingPeers().length === 0) return true;
-  installPackages([...new Set(missingPeers().map(([, packageName]) => packageName))]);
-  const missing = missingPeers();
+export function installPeers(wanted = peers) {
+  if (missingPeers(wanted).length === 0) return true;
+  installPackages([...new Set(missingPeers(wanted).map(([, packageName]) => packageName))]);
+  const missing = missingPeers(wanted);
   if (missing.length === 0) return true;
   say(`missing: ${missing.map(([what]) => what).join(', ')}`);
   say(`hint: ${aptLine([...new Set(missing.map(([, packageName]) => packageName))])}`);

@@ -5,28 +5,16 @@
  * LENGTH is that of header and payload. With NETWORKS, requests go in turn to as many addresses, 256 apart.
  * Requests that are not answered within half a second count as lost and are replaced.
  */
-#define _GNU_SOURCE
+#include "common.h"
+
 #include <arpa/inet.h>
 #include <poll.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #define BATCH 64
 #define LEN 64 /* ICMP header and 56 bytes, as ping sends */
 #define MAX_LEN 65515
 #define MAX_NETWORKS 256
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static uint16_t checksum(const uint8_t *bytes, int len)
 {

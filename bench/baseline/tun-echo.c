@@ -1,55 +1,64 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The baseline of the echo bench: a blocking read/write loop in C that answers ICMPv4 echo on a TUN device,
- * the least that a program can do.   tun-echo NAME
+ * Answers ICMPv4 echo on TUN devices.
+ *   tun-echo block NAME        a blocking read/write loop: the least that a program can do, and the baseline
+ *   tun-echo busy NAME         reads without end and never sleeps
+ *   tun-echo epoll NAME...     sleeps in epoll_wait(), then reads until nothing is left; any number of devices
  */
-#include <fcntl.h>
-#include <linux/if.h>
-#include <linux/if_tun.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
+#include "common.h"
 
-static int answer(uint8_t *packet, ssize_t len)
+#include <errno.h>
+#include <sys/epoll.h>
+
+#define EVENTS 64
+
+static uint8_t packet[65536];
+
+/* What read() returned. */
+static ssize_t step(int fd)
 {
-	int at = (packet[0] & 15) * 4;
-	uint8_t source[4];
-	uint32_t sum;
+	ssize_t len = read(fd, packet, sizeof(packet));
 
-	if (len < at + 8 || packet[0] >> 4 != 4 || packet[9] != 1 || packet[at] != 8)
-		return 0;
-	memcpy(source, packet + 12, 4);
-	memmove(packet + 12, packet + 16, 4);
-	memcpy(packet + 16, source, 4);
-	packet[at] = 0;
-	sum = (uint32_t)(packet[at + 2] << 8 | packet[at + 3]) + 0x0800;
-	sum = (sum & 0xffff) + (sum >> 16);
-	packet[at + 2] = (uint8_t)(sum >> 8);
-	packet[at + 3] = (uint8_t)sum;
-	return 1;
+	if (len > 0 && answer(packet, len) && write(fd, packet, (size_t)len) < 0)
+		perror("write");
+	return len;
+}
+
+static int by_epoll(char **names, int count)
+{
+	struct epoll_event events[EVENTS];
+	int epoll = epoll_create1(0);
+
+	for (int i = 0; i < count; i++) {
+		struct epoll_event event = {.events = EPOLLIN, .data.fd = open_tun(names[i], O_NONBLOCK, 0)};
+
+		if (epoll_ctl(epoll, EPOLL_CTL_ADD, event.data.fd, &event) < 0)
+			return 1;
+	}
+	for (;;) {
+		int ready = epoll_wait(epoll, events, EVENTS, -1);
+
+		for (int i = 0; i < ready; i++) {
+			while (step(events[i].data.fd) > 0)
+				;
+			if (errno != EAGAIN)
+				return 1;
+		}
+	}
 }
 
 int main(int argc, char **argv)
 {
-	struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI};
-	static uint8_t packet[65536];
-	int fd = open("/dev/net/tun", O_RDWR);
+	const char *mode = argc > 2 ? argv[1] : "";
+	int busy = strcmp(mode, "busy") == 0, fd;
 
-	if (argc < 2 || fd < 0)
+	if (strcmp(mode, "epoll") == 0)
+		return by_epoll(argv + 2, argc - 2);
+	if (!busy && strcmp(mode, "block") != 0)
 		return 2;
-	strncpy(request.ifr_name, argv[1], IFNAMSIZ - 1);
-	if (ioctl(fd, TUNSETIFF, &request) < 0) {
-		perror("TUNSETIFF");
-		return 1;
-	}
+	fd = open_tun(argv[2], busy ? O_NONBLOCK : 0, 0);
 	for (;;) {
-		ssize_t len = read(fd, packet, sizeof(packet));
-
-		if (len < 0)
+		if (step(fd) < 0 && (!busy || errno != EAGAIN))
 			return 1;
-		if (answer(packet, len) && write(fd, packet, (size_t)len) < 0)
-			perror("write");
 	}
 }

@@ -4,26 +4,15 @@
  *   tun-read-write read NAME SECONDS            reads until SECONDS have passed since the first packet
  *   tun-read-write write NAME SECONDS LENGTH    writes UDP packets of LENGTH bytes
  *   tun-read-write blast NAME SECONDS LENGTH    gives the device packets to be read, past the queueing discipline
- *   tun-read-write open NAME PROGRAM ...        runs a program with the device, blocking, as descriptor 3
  * The first two print {"packets":N,"seconds":S,"cpu":S}.
  */
-#define _GNU_SOURCE
+#include "common.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
-#include <linux/if_tun.h>
-#include <net/if.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
 #define BATCH 64
 #define MAX_LEN 65535
@@ -31,36 +20,6 @@
 #define PACKETS_PER_LOOK 64
 
 static unsigned char packet[MAX_LEN + 1];
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static double cpu(void)
-{
-	struct rusage use;
-
-	getrusage(RUSAGE_SELF, &use);
-	return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
-	       (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
-}
-
-static int open_tun(const char *name)
-{
-	struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI};
-	int fd = open("/dev/net/tun", O_RDWR);
-
-	strncpy(request.ifr_name, name, IFNAMSIZ - 1);
-	if (fd < 0 || ioctl(fd, TUNSETIFF, &request) < 0) {
-		perror(name);
-		exit(1);
-	}
-	return fd;
-}
 
 /* IPv4 and UDP to an address that nobody has, so that the kernel's own part is short: it finds no route. */
 static void fill(size_t len)
@@ -150,21 +109,13 @@ int main(int argc, char **argv)
 {
 	const char *mode = argc > 3 ? argv[1] : "";
 	size_t len = argc > 4 ? (size_t)atoi(argv[4]) : 0;
-	int fd;
 
 	if (strcmp(mode, "read") == 0)
-		return read_all(open_tun(argv[2]), atof(argv[3]));
-	if (strcmp(mode, "open") == 0) {
-		fd = open_tun(argv[2]);
-		if (fd != 3 && dup2(fd, 3) < 0)
-			return 1;
-		execvp(argv[3], argv + 3);
-		return 127;
-	}
+		return read_all(open_tun(argv[2], 0, 0), atof(argv[3]));
 	if (len < 28 || len > MAX_LEN)
 		return 2;
 	if (strcmp(mode, "write") == 0)
-		return write_all(open_tun(argv[2]), atof(argv[3]), len);
+		return write_all(open_tun(argv[2], 0, 0), atof(argv[3]), len);
 	if (strcmp(mode, "blast") == 0)
 		return blast(argv[2], atof(argv[3]), len);
 	return 2;

@@ -1,28 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The receiver of the UDP bench in C: counts datagrams on PORT for SECONDS, from 0.3 s after the first one on.
- *   udp-receive PORT SECONDS GRO              prints {"datagrams":N,"seconds":S}; GRO is 0 or 1
+ *   udp-receive PORT SECONDS GRO              prints {"datagrams":N,"seconds":S,"cpu":S}; GRO is 0 or 1
  */
-#define _GNU_SOURCE
+#include "common.h"
+
 #include <arpa/inet.h>
 #include <poll.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #define BATCH 16
 #define UDP_GRO 104
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static long datagrams_of(struct mmsghdr *message)
 {
@@ -46,7 +34,7 @@ int main(int argc, char **argv)
 	struct iovec parts[BATCH];
 	struct sockaddr_in at = {.sin_family = AF_INET};
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), size = 4 << 20, gro;
-	double begin = 0, end = 0, seconds, t;
+	double begin = 0, end = 0, seconds, used = 0, t;
 	long count = 0;
 
 	if (argc < 4 || fd < 0)
@@ -81,9 +69,11 @@ int main(int argc, char **argv)
 			begin = t + 0.3;
 			end = begin + seconds;
 		}
+		if (t >= begin && count == 0)
+			used = cpu();
 		for (int i = 0; i < got && t >= begin; i++)
 			count += datagrams_of(&messages[i]);
 	}
-	printf("{\"datagrams\":%ld,\"seconds\":%f}\n", count, now() - begin);
+	printf("{\"datagrams\":%ld,\"seconds\":%f,\"cpu\":%f}\n", count, now() - begin, cpu() - used);
 	return 0;
 }

@@ -3,7 +3,6 @@
  * The sender of the UDP bench in C: datagrams of LEN bytes to ADDRESS PORT as fast as it can, until killed.
  *   udp-send ADDRESS PORT LEN SEGMENTS        SEGMENTS datagrams a message by UDP_SEGMENT; 1 is without
  */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>

@@ -1,6 +1,6 @@
 /**
  * Busy polling of real devices. What it does is seen in how often the kernel is asked for packets; how fast it is, in
- * `npm run bench -- busy-poll`.
+ * `npm run bench -- round-trip`.
  */
 
 import { execFileSync } from 'node:child_process';

@@ -1,0 +1,94 @@
+/**
+ * Two devices in two namespaces, joined by a program: near, 10.9.0.1, here; far, 10.9.0.2, in the namespace `far`.
+ * The program has a processor of its own, both ends of the load share the other one.
+ */
+
+import { findProgram } from '../../scripts/process.mjs';
+import { answers, ip, linkExists } from './network.mjs';
+import { baselineProgram, nodeCommand, output, pinned, until } from './processes.mjs';
+
+const near = { name: 'wireA', address: '10.9.0.1' };
+const far = { name: 'wireB', address: '10.9.0.2', namespace: 'far' };
+export const farAddress = far.address;
+
+const library = new URL('../../dist/index.js', import.meta.url).href;
+
+export function inC() {
+  return { name: 'C, packet by packet', command: [baselineProgram('tun-wire'), near.name, far.name] };
+}
+
+export function superInC() {
+  return { name: 'C, super-packets', command: [baselineProgram('tun-wire'), near.name, far.name, 'vnet'] };
+}
+
+/** `forward()` between two devices opened with these options. */
+export function inTypeScript(name, options) {
+  const body = `
+    import { forward, TunDevice } from '${library}';
+    const open = (name) => TunDevice.open({ name, ...${JSON.stringify(options)} });
+    const [a, b] = [await open('${near.name}'), await open('${far.name}')];
+    await forward(a, b).done;`;
+  return { name, command: nodeCommand(body) };
+}
+
+/** Super-packets pass untouched; left out where the kernel has none. */
+export function superInTypeScript(name = 'vnic, super-packets') {
+  const code = `import { TunDevice } from '${library}';
+    const tun = await TunDevice.open({ name: '${near.name}', superPackets: true });
+    console.log(tun.offload);
+    await tun.close();`;
+  const [command, ...args] = nodeCommand(code);
+  const works = output(command, ...args)?.trim() === 'true';
+  return {
+    ...inTypeScript(name, { superPackets: true }),
+    missing: works ? undefined : 'which this kernel does not have',
+  };
+}
+
+/** Two TUN devices joined by socat, as its manual shows. */
+export function bySocat() {
+  const end = ({ name }) => `TUN,tun-name=${name},tun-type=tun,iff-no-pi`;
+  const missing = findProgram('socat') === undefined ? 'which is not installed' : undefined;
+  return { name: 'socat', command: ['socat', '-b', '65536', end(near), end(far)], missing };
+}
+
+/** No program at all: what the kernel does by itself is the ceiling. */
+export function byKernel() {
+  return { name: 'veth, in the kernel', command: undefined };
+}
+
+/** Makes the far namespace with a server of iperf3 for as long as `work()` takes. */
+export async function withFarEnd(work) {
+  ip('netns', 'add', far.namespace);
+  const server = pinned('0', ['ip', 'netns', 'exec', far.namespace, 'iperf3', '-s'], { stdio: 'ignore' });
+  try {
+    return await work();
+  } finally {
+    await server.stop();
+    ip('netns', 'delete', far.namespace);
+  }
+}
+
+/** Runs a wire on processor 1 for as long as `work(wire)` takes; without a program, `wire` is undefined. */
+export async function withWire(kind, work, { mtu = 1500 } = {}) {
+  const wire =
+    kind.command && pinned(1, kind.command, { stdio: ['ignore', 'ignore', 'inherit', ...(kind.ipc ? ['ipc'] : [])] });
+  try {
+    if (wire === undefined) ip('link', 'add', near.name, 'type', 'veth', 'peer', 'name', far.name);
+    await until(() => linkExists(near.name) && linkExists(far.name));
+    ip('link', 'set', far.name, 'netns', far.namespace);
+    setUp([], near, mtu);
+    setUp(['-n', far.namespace], far, mtu);
+    await answers(far.address);
+    return await work(wire);
+  } finally {
+    if (wire === undefined) ip('link', 'delete', near.name);
+    await wire?.stop();
+    await until(() => !linkExists(near.name));
+  }
+}
+
+function setUp(namespace, { name, address }, mtu) {
+  ip(...namespace, 'address', 'add', `${address}/24`, 'dev', name);
+  ip(...namespace, 'link', 'set', name, 'mtu', String(mtu), 'up');
+}
