@@ -1,6 +1,14 @@
 /** How fast ICMP echo requests on a TUN device are answered: `vnic echo` beside C, Python and plain Node. */
 
-import { blockingInC, peers, target, vnicEcho, vnicHandler, withResponder } from './lib/echo-device.mjs';
+import {
+  blockingInC,
+  peers,
+  target,
+  vnicEcho,
+  vnicEchoEitherWay,
+  vnicHandler,
+  withResponder,
+} from './lib/echo-device.mjs';
 import { echoes } from './lib/network.mjs';
 import { cpuSeconds } from './lib/processes.mjs';
 import { range, rateCell, table } from './lib/tables.mjs';
@@ -9,13 +17,13 @@ import { figures, inTurn, runnable, undisturbed } from './lib/turns.mjs';
 /** Requests outstanding; the last is what processor time is taken at. */
 const windows = [1, 256, 64];
 
-const kinds = () => [blockingInC(), vnicEcho(), vnicHandler(), ...peers()];
+const kinds = () => [blockingInC(), vnicEcho(), ...vnicEchoEitherWay(), vnicHandler(), ...peers()];
 
 export const title = 'Echo: ICMP requests answered on a TUN device, 56 bytes of payload';
 export const about =
   'Load and responder are pinned to a processor each; with 64 outstanding the load generator is busy as well, so that ' +
   'the processor time tells more than the rate. Kernel included: it is most of it. `vnic echo` is the command; it ' +
-  'verifies checksums, counts and answers for a whole network. The batch handler uses the library to do no more than the ' +
+  'verifies checksums, counts and answers for a whole network, and chooses by load between the two ways of `--io`. The batch handler uses the library to do no more than the ' +
   'programs beside it. `least` is the round that was disturbed least, with its ratio to that of C. Streams are what npm ' +
   'packages for TUN do.';
 

@@ -1,6 +1,6 @@
 /** Offload on and off: the same wire in TypeScript, beside C without offload and with super-packets. */
 
-import { echoes, stream } from './lib/network.mjs';
+import { echoes, lasting, stream, warmingUp } from './lib/network.mjs';
 import { cpuSeconds } from './lib/processes.mjs';
 import { rangeCell, table } from './lib/tables.mjs';
 import { inTurn, runnable, undisturbed } from './lib/turns.mjs';
@@ -39,15 +39,14 @@ export async function run({ rounds, seconds }) {
 }
 
 async function measure(kind, seconds) {
-  const whole = Math.ceil(seconds);
   return await withWire(kind, async ({ pid }) => {
-    await stream(farAddress, '-n', seconds < 0.5 ? '1M' : '100M'); // V8 gets its chance to compile before the clock runs
+    await stream(farAddress, ...warmingUp(seconds));
     const one = await undisturbed(async () => {
       const before = cpuSeconds(pid);
-      const { gigabits, bytes } = await stream(farAddress, '-t', whole);
+      const { gigabits, bytes } = await stream(farAddress, ...lasting(seconds));
       return { one: gigabits, cpuPerGb: (cpuSeconds(pid) - before) / (bytes / 1e9) };
     });
-    const four = await undisturbed(() => stream(farAddress, '-t', whole, '-P', 4));
+    const four = await undisturbed(() => stream(farAddress, ...lasting(seconds), '-P', 4));
     const echo = await undisturbed(() => {
       const before = cpuSeconds(pid);
       const { rate, replies } = echoes(farAddress, { seconds });

@@ -1,7 +1,7 @@
 /** What a packet's processor time consists of: kernel, native code, JavaScript, garbage collection. */
 
 import { blockingInC, target, vnicHandler, vnicResponder, withResponder } from './lib/echo-device.mjs';
-import { echoes, stream } from './lib/network.mjs';
+import { echoes, lasting, stream, warmingUp } from './lib/network.mjs';
 import { hasPerf, partNames, partsDuring, sampled } from './lib/parts.mjs';
 import { table, times } from './lib/tables.mjs';
 import { figures, inTurn, median, runnable, undisturbed } from './lib/turns.mjs';
@@ -23,13 +23,12 @@ export const about =
   } Of a program in C all but kernel and libc is its own code, here under native core.`;
 
 export async function run({ rounds, seconds }) {
-  const duration = Math.max(0.2, seconds);
   const responders = [blockingInC(), vnicHandler(), vnicResponder()].map(sampled);
-  const echo = await inTurn(responders, rounds, (kind) => measureEcho(kind, duration), 'echo');
+  const echo = await inTurn(responders, rounds, (kind) => measureEcho(kind, seconds), 'echo');
   const [plain, superPackets] = [inC(), superInC()];
   const ours = [inTypeScript('vnic, packet by packet', {}), { ...superInTypeScript(), baseline: superPackets }];
   const wires = runnable([plain, superPackets, ...ours]).map(sampled);
-  const wire = await withFarEnd(() => inTurn(wires, rounds, (kind) => measureWire(kind, duration), 'wire'));
+  const wire = await withFarEnd(() => inTurn(wires, rounds, (kind) => measureWire(kind, seconds), 'wire'));
   return [partsTable('echo', responders, echo), partsTable('wire', wires, wire)].join('\n');
 }
 
@@ -60,11 +59,11 @@ async function measureEcho(kind, seconds) {
 
 async function measureWire(kind, seconds) {
   return await withWire(kind, async (wire) => {
-    await stream(farAddress, '-n', seconds < 0.5 ? '1M' : '100M'); // as above
+    await stream(farAddress, ...warmingUp(seconds));
     return await undisturbed(async () => {
       let count = 0;
       const parts = await partsDuring(kind, wire, async () => {
-        const { bytes } = await stream(farAddress, '-t', Math.ceil(seconds));
+        const { bytes } = await stream(farAddress, ...lasting(seconds));
         count = bytes / segmentBytes;
       });
       return microseconds(parts, count);

@@ -33,10 +33,10 @@ const clock = (seconds) => `
     process.exit();
   };`;
 
-const inTypeScript = (body) => (seconds, length) =>
+const inTypeScript = (body, options) => (seconds, length) =>
   nodeCommand(`import { PacketBatch, TunDevice } from '${library}';
    ${clock(seconds)}
-   const tun = await TunDevice.open({ name: '${name}' });
+   const tun = await TunDevice.open(${JSON.stringify({ name, ...options })});
    const packet = Uint8Array.from(Buffer.from('${hexOf(length)}', 'hex'));
    ${body}`);
 
@@ -60,15 +60,8 @@ const kinds = [
     read: (seconds) => [program, 'read', name, String(seconds)],
     write: (seconds, length) => [program, 'write', name, String(seconds), String(length)],
   },
-  {
-    name: 'vnic, batches',
-    read: inTypeScript(`tun.onBatch((batch) => { count(batch.count); });`),
-    write: inTypeScript(`
-      const batch = new PacketBatch();
-      while (batch.append(packet));
-      const turn = () => { for (let i = 0; i < 16; i++) count(tun.write(batch)); setImmediate(turn); };
-      turn();`),
-  },
+  { name: 'vnic, batches', ...batches() },
+  { name: 'vnic, batches, no io_uring', ...batches({ io: 'readiness' }) },
   {
     name: 'vnic, packet by packet',
     read: inTypeScript(`
@@ -109,6 +102,16 @@ const kinds = [
     missing: existsSync(python) ? undefined : 'which is not installed',
   },
 ];
+
+function batches(options) {
+  const read = 'tun.onBatch((batch) => { count(batch.count); });';
+  const write = `
+    const batch = new PacketBatch();
+    while (batch.append(packet));
+    const turn = () => { for (let i = 0; i < 16; i++) count(tun.write(batch)); setImmediate(turn); };
+    turn();`;
+  return { read: inTypeScript(read, options), write: inTypeScript(write, options) };
+}
 
 export const title = 'Reading alone and writing alone';
 export const about =

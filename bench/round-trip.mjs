@@ -1,6 +1,14 @@
 /** The round trip of an idle device, for every echo responder, and for vnic with busy polling. */
 
-import { blockingInC, peers, target, vnicEcho, vnicHandler, withResponder } from './lib/echo-device.mjs';
+import {
+  blockingInC,
+  peers,
+  target,
+  vnicEcho,
+  vnicEchoEitherWay,
+  vnicHandler,
+  withResponder,
+} from './lib/echo-device.mjs';
 import { roundTripUs } from './lib/network.mjs';
 import { cpuSeconds } from './lib/processes.mjs';
 import { range, rangeCell, table } from './lib/tables.mjs';
@@ -11,6 +19,7 @@ const busyPollUs = 10_000;
 const kinds = () => [
   blockingInC(),
   vnicEcho(),
+  ...vnicEchoEitherWay(),
   vnicHandler({ name: 'vnic, onBatch' }),
   vnicHandler({ name: 'vnic, onBatch, busy poll of 10 ms', busyPollUs }),
   vnicHandler({ name: 'vnic, iteration', reading: 'iteration' }),

@@ -82,7 +82,8 @@ async function runInNamespaces() {
   if (!installPeers(benchPeers)) say('benches leave out what needs these programs, or fail');
   const wrapped = inNamespaces([process.execPath, ...process.argv.slice(1), '--inside']);
   if (wrapped.command === undefined) fail(`the bench needs a network namespace: ${wrapped.reason}`, namespaceHint);
-  process.exitCode = await runProgram(wrapped.command);
+  // Nothing of it outlives this process, however that ends.
+  process.exitCode = await runProgram(['setpriv', '--pdeathsig', 'KILL', ...wrapped.command]);
 }
 
 async function runAll() {

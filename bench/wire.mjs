@@ -1,6 +1,6 @@
 /** Two TUN devices joined by a program: `forward()` beside a loop in C, socat and the kernel's own veth. */
 
-import { echoes, roundTripUs, stream } from './lib/network.mjs';
+import { echoes, lasting, roundTripUs, stream, warmingUp } from './lib/network.mjs';
 import { cpuSeconds } from './lib/processes.mjs';
 import { range, rangeCell, table } from './lib/tables.mjs';
 import { figures, inTurn, ratio, runnable, undisturbed } from './lib/turns.mjs';
@@ -21,6 +21,7 @@ const kinds = () => {
   return [
     plain,
     { ...inTypeScript('vnic, packet by packet', {}), baseline: plain },
+    { ...inTypeScript('vnic, packet by packet, no io_uring', { io: 'readiness' }), baseline: plain },
     { ...bySocat(), baseline: plain },
     superPackets,
     { ...superInTypeScript(), baseline: superPackets },
@@ -64,14 +65,14 @@ function gains([plainInC, plain, ...others], results) {
 
 async function measure(kind, seconds, pings) {
   return await withWire(kind, async (wire) => {
-    await stream(farAddress, '-n', seconds < 0.5 ? '1M' : '100M'); // V8 gets its chance to compile before the clock runs
+    await stream(farAddress, ...warmingUp(seconds));
     const { us: idleUs } = await undisturbed(() => roundTripUs(farAddress, { pings }));
     const echo = await undisturbed(async () => {
       const [{ rate, replies }, cpu] = await withCpu(wire, () => echoes(farAddress, { seconds }));
       return { echoes: rate, cpuUs: (cpu * 1e6) / replies };
     });
     const tcp = await undisturbed(async () => {
-      const [{ bytes, gigabits }, cpu] = await withCpu(wire, () => stream(farAddress, '-t', Math.ceil(seconds)));
+      const [{ bytes, gigabits }, cpu] = await withCpu(wire, () => stream(farAddress, ...lasting(seconds)));
       return { gigabits, cpuPerGb: cpu / (bytes / 1e9) };
     });
     return { idleUs, ...echo, ...tcp };

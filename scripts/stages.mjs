@@ -47,6 +47,16 @@ export const stages = [
   { name: 'sanitize', title: 'native core under ASan and UBSan', run: runSanitized },
   { name: 'examples', title: 'every example does what it says', run: runExamples },
   {
+    name: 'bench',
+    title: 'every bench runs to its end, whatever its figures',
+    run: async (filters) => ({
+      ok:
+        (await runProgram([process.execPath, 'bench/run.mjs', '--smoke', ...filters], {
+          stdio: ['inherit', 'ignore', 'inherit'],
+        })) === 0,
+    }),
+  },
+  {
     name: 'package',
     title: 'what npm would publish works without a compiler',
     run: async () => ({ ok: await checkPackage() }),

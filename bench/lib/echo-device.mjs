@@ -64,6 +64,14 @@ export function vnicEcho(...options) {
   };
 }
 
+/** The two ways to read and write that the command otherwise chooses between by load. */
+export function vnicEchoEitherWay() {
+  const probe = `import { TunDevice } from '${library}';
+    await (await TunDevice.open({ name: 'probe', io: 'io_uring' })).close();`;
+  const missing = unlessWorks(nodeCommand(probe), 'which this kernel does not permit or have');
+  return [vnicEcho('--io', 'readiness'), { ...vnicEcho('--io', 'io_uring'), missing }];
+}
+
 /** A batch handler that does what the program in C does. `device` are options of `openDevice`. */
 export function vnicHandler({ name = 'vnic, batch handler', reading = 'batches', devices = 1, ...options } = {}) {
   const run = reading === 'iteration' ? 'for await (const batch of device) handle(batch);' : 'device.onBatch(handle);';

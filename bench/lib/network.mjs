@@ -40,21 +40,26 @@ export function echoes(address, { window = 64, seconds, length = 64, networks = 
 }
 let load;
 
+/** Amount of a stream that lasts so long, in whole seconds; a megabyte where nobody looks at the figure. */
+export const lasting = (seconds) => (seconds < 0.5 ? ['-n', '1M'] : ['-t', Math.ceil(seconds)]);
+
+/** Amount of a stream that gives V8 its chance to compile before the clock runs. */
+export const warmingUp = (seconds) => ['-n', seconds < 0.5 ? '1M' : '100M'];
+
 /**
  * TCP by iperf3 from processor 0.
- * @param amount `-t SECONDS` or `-n BYTES`
+ * @param amount of `lasting` or `warmingUp`, and further options of iperf3
  * @returns {{bytes: number, gigabits: number}} what arrived, and how much a second
  */
 export async function stream(address, ...amount) {
   const args = ['-c', '0', 'iperf3', '-c', address, ...amount.map(String), '-J', '--connect-timeout', '2000'];
-  // The server of the run before may still be tidying up.
+  let printed;
+  // The server of the run before may still be tidying up; iperf3 then says so in its JSON and may end with 0.
   for (let attempt = 0; attempt < 20; attempt++) {
-    const printed = output('taskset', ...args);
-    if (printed !== undefined) {
-      const { bytes, bits_per_second: bits } = JSON.parse(printed).end.sum_received;
-      return { bytes, gigabits: bits / 1e9 };
-    }
+    printed = output('taskset', ...args);
+    const received = printed && JSON.parse(printed).end?.sum_received;
+    if (received) return { bytes: received.bytes, gigabits: received.bits_per_second / 1e9 };
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  return { bytes: Number.NaN, gigabits: Number.NaN };
+  throw new Error(`iperf3 came to nothing: ${printed && JSON.parse(printed).error}`);
 }

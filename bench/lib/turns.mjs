@@ -105,5 +105,6 @@ export function ratio(results, kind, baseline, key) {
 
 export function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+  const [low, high] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]];
+  return sorted.length === 0 ? Number.NaN : (low + high) / 2;
 }
