@@ -1,8 +1,7 @@
 /** What the size of a batch does to the cost of a packet: one packet a crossing into the native core up to 256. */
 
 import { blockingInC, target, vnicHandler, withResponder } from './lib/echo-device.mjs';
-import { echoes, roundTripUs } from './lib/network.mjs';
-import { cpuSeconds } from './lib/processes.mjs';
+import { echoCost, roundTripUs, warmUp } from './lib/network.mjs';
 import { range, rangeCell, rateCell, table } from './lib/tables.mjs';
 import { figures, inTurn, undisturbed } from './lib/turns.mjs';
 
@@ -36,12 +35,8 @@ export async function run({ rounds, seconds, pings }) {
 
 async function measure(kind, seconds, pings) {
   return await withResponder(kind, async ({ pid }) => {
-    echoes(target, { window, seconds: Math.min(0.5, seconds) }); // V8 gets its chance to compile before the clock runs
-    const echo = await undisturbed(() => {
-      const before = cpuSeconds(pid);
-      const { rate, replies } = echoes(target, { window, seconds });
-      return { rate, cpuUs: ((cpuSeconds(pid) - before) * 1e6) / replies };
-    });
+    warmUp(target, { window, seconds });
+    const echo = await echoCost(pid, target, { window, seconds });
     const { us: idleUs } = await undisturbed(() => roundTripUs(target, { pings, processor: 1 }));
     return { ...echo, idleUs };
   });

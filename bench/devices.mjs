@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
 import { target, vnicHandler, withResponder } from './lib/echo-device.mjs';
-import { echoes } from './lib/network.mjs';
+import { echoCost, warmUp } from './lib/network.mjs';
 import { baselineProgram, cpuSeconds, ownMebibytes } from './lib/processes.mjs';
 import { range, rangeCell, table, thousands } from './lib/tables.mjs';
 import { figures, inTurn, median, undisturbed } from './lib/turns.mjs';
@@ -46,7 +46,7 @@ export async function run({ rounds, seconds }) {
     ['program, devices', 'CPU µs an echo', 'echo/s', 'idle: CPU ms/s', 'wake-ups/s', 'MiB', 'KiB a further device'],
     all.map((kind) => [
       kind.name,
-      rangeCell(results, kind.name, baselineOf(kind).name, 'us'),
+      rangeCell(results, kind.name, baselineOf(kind).name, 'cpuUs'),
       thousands(middle(kind, 'rate')),
       middle(kind, 'idleMs').toFixed(1),
       middle(kind, 'wakeUps').toFixed(1),
@@ -60,12 +60,9 @@ async function measure(kind, seconds) {
   const { devices } = kind;
   const work = async ({ pid }) => {
     const idle = await undisturbed(() => idleFor(pid, seconds));
-    echoes(target, { networks: devices, seconds: Math.min(0.3, seconds) }); // V8 gets its chance to compile before the clock runs
-    const loaded = await undisturbed(() => {
-      const before = cpuSeconds(pid);
-      const { replies, rate } = echoes(target, { networks: devices, seconds });
-      return { us: ((cpuSeconds(pid) - before) * 1e6) / replies, rate };
-    });
+    const asked = { networks: devices, seconds };
+    warmUp(target, asked);
+    const loaded = await echoCost(pid, target, asked);
     return { ...idle, ...loaded };
   };
   return await withResponder(kind, work, { devices });

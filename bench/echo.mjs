@@ -9,10 +9,9 @@ import {
   vnicHandler,
   withResponder,
 } from './lib/echo-device.mjs';
-import { echoes } from './lib/network.mjs';
-import { cpuSeconds } from './lib/processes.mjs';
+import { echoCost, warmUp } from './lib/network.mjs';
 import { range, rateCell, table } from './lib/tables.mjs';
-import { figures, inTurn, runnable, undisturbed } from './lib/turns.mjs';
+import { figures, inTurn, runnable } from './lib/turns.mjs';
 
 /** Requests outstanding; the last is what processor time is taken at. */
 const windows = [1, 256, 64];
@@ -45,14 +44,10 @@ export async function run({ rounds, seconds }) {
 
 async function measure(kind, seconds) {
   return await withResponder(kind, async ({ pid }) => {
-    echoes(target, { seconds: Math.min(0.5, seconds) }); // V8 gets its chance to compile before the clock runs
+    warmUp(target, { seconds });
     const result = {};
     for (const window of windows) {
-      const { rate, cpuUs } = await undisturbed(() => {
-        const before = cpuSeconds(pid);
-        const { rate, replies } = echoes(target, { window, seconds });
-        return { rate, cpuUs: ((cpuSeconds(pid) - before) * 1e6) / replies };
-      });
+      const { rate, cpuUs } = await echoCost(pid, target, { window, seconds });
       result[`w${window}`] = rate;
       result.cpuUs = cpuUs;
     }

@@ -1,10 +1,9 @@
 /** What a packet costs as it grows from 64 bytes to 64 KiB: answered on one device, and carried between two. */
 
 import { blockingInC, target, vnicHandler, vnicResponder, withResponder } from './lib/echo-device.mjs';
-import { echoes } from './lib/network.mjs';
-import { cpuSeconds } from './lib/processes.mjs';
+import { echoCost, warmUp } from './lib/network.mjs';
 import { range, rangeCell, table } from './lib/tables.mjs';
-import { figures, inTurn, runnable, undisturbed } from './lib/turns.mjs';
+import { figures, inTurn, runnable } from './lib/turns.mjs';
 import { farAddress, superInC, superInTypeScript, withFarEnd, withWire } from './lib/wires.mjs';
 
 /** ICMP header and payload; the last makes an IP packet of 64 KiB. */
@@ -44,12 +43,9 @@ function sizeTable(label, kinds, results) {
 async function costs(pid, address, seconds) {
   const result = {};
   for (const length of lengths) {
-    echoes(address, { length, seconds: Math.min(0.3, seconds) }); // V8 gets its chance to compile before the clock runs
-    result[`us${length}`] = await undisturbed(() => {
-      const before = cpuSeconds(pid);
-      const { replies } = echoes(address, { length, seconds });
-      return ((cpuSeconds(pid) - before) * 1e6) / replies;
-    });
+    warmUp(address, { length, seconds });
+    const { cpuUs } = await echoCost(pid, address, { length, seconds });
+    result[`us${length}`] = cpuUs;
   }
   return result;
 }

@@ -1,6 +1,6 @@
 /** Offload on and off: the same wire in TypeScript, beside C without offload and with super-packets. */
 
-import { echoes, lasting, stream, warmingUp } from './lib/network.mjs';
+import { echoCost, lasting, stream, warmingUp } from './lib/network.mjs';
 import { cpuSeconds } from './lib/processes.mjs';
 import { rangeCell, table } from './lib/tables.mjs';
 import { inTurn, runnable, undisturbed } from './lib/turns.mjs';
@@ -47,11 +47,7 @@ async function measure(kind, seconds) {
       return { one: gigabits, cpuPerGb: (cpuSeconds(pid) - before) / (bytes / 1e9) };
     });
     const four = await undisturbed(() => stream(farAddress, ...lasting(seconds), '-P', 4));
-    const echo = await undisturbed(() => {
-      const before = cpuSeconds(pid);
-      const { rate, replies } = echoes(farAddress, { seconds });
-      return { echoes: rate, echoCpuUs: ((cpuSeconds(pid) - before) * 1e6) / replies };
-    });
-    return { ...one, four: four.gigabits, ...echo };
+    const { rate, cpuUs } = await echoCost(pid, farAddress, { seconds });
+    return { ...one, four: four.gigabits, echoes: rate, echoCpuUs: cpuUs };
   });
 }

@@ -1,7 +1,7 @@
 /** What a packet's processor time consists of: kernel, native code, JavaScript, garbage collection. */
 
 import { blockingInC, target, vnicHandler, vnicResponder, withResponder } from './lib/echo-device.mjs';
-import { echoes, lasting, stream, warmingUp } from './lib/network.mjs';
+import { echoes, lasting, stream, warmingUp, warmUp } from './lib/network.mjs';
 import { hasPerf, partNames, partsDuring, sampled } from './lib/parts.mjs';
 import { table, times } from './lib/tables.mjs';
 import { figures, inTurn, median, runnable, undisturbed } from './lib/turns.mjs';
@@ -46,7 +46,7 @@ function partsTable(label, kinds, results) {
 
 async function measureEcho(kind, seconds) {
   return await withResponder(kind, (responder) => {
-    echoes(target, { seconds: Math.min(0.5, seconds) }); // V8 gets its chance to compile before the clock runs
+    warmUp(target, { seconds });
     return undisturbed(async () => {
       let count = 0;
       const parts = await partsDuring(kind, responder, () => {

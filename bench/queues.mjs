@@ -1,10 +1,10 @@
 /** ICMP echo over several queues of one device: in one thread, and one worker a queue, beside threads in C. */
 
 import { answerInPlace, device, target, withResponder } from './lib/echo-device.mjs';
-import { echoes } from './lib/network.mjs';
-import { baselineProgram, cpuSeconds, nodeCommand } from './lib/processes.mjs';
+import { echoCost, warmUp } from './lib/network.mjs';
+import { baselineProgram, nodeCommand } from './lib/processes.mjs';
 import { rangeCell, rateCell, table } from './lib/tables.mjs';
-import { inTurn, undisturbed } from './lib/turns.mjs';
+import { inTurn } from './lib/turns.mjs';
 
 /** A flow is a pair of addresses, echo requests have no ports: 10.9.0.2, 10.9.1.2 and so on. */
 const flows = 8;
@@ -81,12 +81,8 @@ async function measure(kind, seconds) {
 async function answered(kind, seconds, { responder, load }) {
   const asked = { window: outstanding, seconds, networks: flows, processors: load };
   const work = async ({ pid }) => {
-    echoes(target, { ...asked, seconds: Math.min(0.5, seconds) }); // V8 gets its chance to compile before the clock runs
-    return await undisturbed(() => {
-      const before = cpuSeconds(pid);
-      const { rate, replies } = echoes(target, asked);
-      return { rate, cpuUs: ((cpuSeconds(pid) - before) * 1e6) / replies };
-    });
+    warmUp(target, asked);
+    return await echoCost(pid, target, asked);
   };
   return await withResponder(kind, work, { processors: responder, prefix: 16 });
 }

@@ -2,7 +2,8 @@
 
 import { execFileSync } from 'node:child_process';
 
-import { baselineProgram, output, until } from './processes.mjs';
+import { baselineProgram, cpuSeconds, output, until } from './processes.mjs';
+import { undisturbed } from './turns.mjs';
 
 export function ip(...args) {
   return execFileSync('ip', args, { encoding: 'utf8' });
@@ -39,6 +40,20 @@ export function echoes(address, { window = 64, seconds, length = 64, networks = 
   return { replies, seconds: took, rate: replies / took };
 }
 let load;
+
+/** Echoes that give V8 its chance to compile before the clock runs. */
+export function warmUp(address, options) {
+  echoes(address, { ...options, seconds: Math.min(0.5, options.seconds) });
+}
+
+/** @returns {Promise<{rate: number, cpuUs: number}>} echoes per second, and processor time of a process for each */
+export function echoCost(pid, address, options) {
+  return undisturbed(() => {
+    const before = cpuSeconds(pid);
+    const { rate, replies } = echoes(address, options);
+    return { rate, cpuUs: ((cpuSeconds(pid) - before) * 1e6) / replies };
+  });
+}
 
 /** Amount of a stream that lasts so long, in whole seconds; a megabyte where nobody looks at the figure. */
 export const lasting = (seconds) => (seconds < 0.5 ? ['-n', '1M'] : ['-t', Math.ceil(seconds)]);
