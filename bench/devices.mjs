@@ -39,7 +39,7 @@ export async function run({ rounds, seconds }) {
   const further = (kind) => {
     const one = all.find(({ devices, language }) => devices === 1 && language === kind.language);
     if (kind === one) return '';
-    return `${((1024 * (middle(kind, 'mib') - middle(one, 'mib'))) / (kind.devices - 1)).toFixed(0)}`;
+    return Math.round((1024 * (middle(kind, 'mib') - middle(one, 'mib'))) / (kind.devices - 1)) || 0;
   };
   const baselineOf = (kind) => all.find(({ devices, language }) => devices === kind.devices && language === 'C');
   return table(

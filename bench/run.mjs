@@ -64,6 +64,7 @@ const names = positionals.length > 0 ? positionals : order;
 const unknown = names.filter((bench) => !order.includes(bench));
 if (unknown.length > 0) fail(`no such bench: ${unknown.join(', ')}`, `there are ${order.join(', ')}`);
 if (values.write && positionals.length > 0) fail('--write wants all benches', 'leave the names out');
+if (values.write && values.smoke) fail('--write wants figures', 'leave --smoke out');
 const settings = settingsOf(values);
 
 if (values.inside) await runAll();
