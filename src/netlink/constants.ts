@@ -217,3 +217,18 @@ export const RT_TABLE_MAIN: number = 254;
 
 /** `neighbour.h`: attributes of `RTM_*NEIGH`. */
 export const Nda = { DST: 1, LLADDR: 2, IFINDEX: 8 } as const;
+
+/** `netlink.h`: the protocol of generic netlink sockets. */
+export const NETLINK_GENERIC: number = 16;
+
+/** `genetlink.h`: the family that knows the others, its commands and attributes. */
+export const GENL_ID_CTRL: number = 16;
+export const CtrlCmd = { GETFAMILY: 3 } as const;
+export const CtrlAttr = { FAMILY_ID: 1, FAMILY_NAME: 2 } as const;
+
+/** `ethtool_netlink.h`: commands, and the attributes of `ETHTOOL_MSG_FEATURES_*`. */
+export const EthtoolMsg = { FEATURES_GET: 11, FEATURES_SET: 12 } as const;
+export const EthtoolFeatures = { HEADER: 1, WANTED: 3, ACTIVE: 4 } as const;
+export const EthtoolHeader = { DEV_INDEX: 1, DEV_NAME: 2 } as const;
+export const EthtoolBitset = { NOMASK: 1, BITS: 3, BITS_BIT: 1 } as const;
+export const EthtoolBit = { NAME: 2, VALUE: 3 } as const;

@@ -1,8 +1,9 @@
-/** Network configuration by rtnetlink: links, addresses, routes, neighbours, and their events. Linux only. */
+/** Network configuration by netlink: links, their features, addresses, routes, neighbours, and their events. Linux only. */
 
 export type { AddAddressOptions, AddressFlag, AddressInfo, Lifetime } from './address.ts';
 export { Addresses, type ListAddressesOptions, type RemoveAddressOptions } from './addresses.ts';
 export type { EventAction, EventGroup, NetlinkEvent } from './event.ts';
+export { type LinkFeatures, readFeaturesSync, wantFeaturesSync } from './features.ts';
 export {
   type CheckInterfaceNameOptions,
   checkInterfaceName,

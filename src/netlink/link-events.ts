@@ -65,7 +65,7 @@ export class LinkEvents implements AsyncIterable<NetlinkEvent>, AsyncDisposable 
 
   /** Use `openLinkEvents`. */
   constructor(options: LinkEventsOptions) {
-    this.#socket = new NetlinkSocket('listen to netlink events', groupMask(options.groups ?? ['link']));
+    this.#socket = new NetlinkSocket('listen to netlink events', { groups: groupMask(options.groups ?? ['link']) });
     this.#signal = options.signal;
     setReceiveBuffer(this.#socket.fd, options.receiveBufferBytes ?? DEFAULT_RECEIVE_BUFFER_BYTES);
   }

@@ -126,6 +126,10 @@ export class Attributes {
     return this.#read(type, 1, (view) => view.getUint8(0));
   }
 
+  u16(type: number): number | undefined {
+    return this.#read(type, 2, (view) => view.getUint16(0, littleEndian));
+  }
+
   u32(type: number): number | undefined {
     return this.#read(type, 4, (view) => view.getUint32(0, littleEndian));
   }

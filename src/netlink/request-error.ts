@@ -8,7 +8,7 @@ import type { ExchangeEnd, KernelRefusal } from './exchange.ts';
 import type { MessageFault } from './message.ts';
 
 /** What was asked of the kernel; the same errno means different things in each. */
-export type RequestSubject = 'link' | 'address' | 'route' | 'neighbour';
+export type RequestSubject = 'link' | 'address' | 'route' | 'neighbour' | 'family';
 
 /** A request as its error speaks of it. */
 export interface RequestContext {
@@ -84,6 +84,9 @@ const bySubject: Readonly<Record<RequestSubject, Readonly<Record<string, Meaning
     },
   },
   neighbour: {},
+  family: {
+    ENOENT: { code: 'VNIC_UNSUPPORTED', hint: 'This kernel was built without it; a newer or fuller one has it.' },
+  },
 };
 
 /** The error for a refusal; `reason` is the kernel's extended ACK where it sent one. */

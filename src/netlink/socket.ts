@@ -68,20 +68,31 @@ export function dumpMessage(type: number): MessageBuilder {
   return new MessageBuilder(type, NLM_F_REQUEST | NLM_F_DUMP);
 }
 
+/** How a socket is opened. */
+export interface NetlinkSocketOptions {
+  /** Bit mask of multicast groups to join; default none. */
+  readonly groups?: number;
+  /** Such as `NETLINK_GENERIC`; default `NETLINK_ROUTE`. */
+  readonly protocol?: number;
+  /** Memory to receive into, for a socket that is closed before another uses it; default its own. */
+  readonly buffer?: Uint8Array;
+}
+
 /** The raw socket: opened, bound, configured; receives whole datagrams of the kernel only. */
 export class NetlinkSocket {
   readonly fd: number;
-  #buffer = new Uint8Array(RECEIVE_BUFFER_LEN);
+  #buffer: Uint8Array;
   readonly #sender = new Uint8Array(SOCKADDR_NL_LEN);
   #closed = false;
 
   /**
-   * @param groups bit mask of multicast groups to join.
    * @throws VNIC_SYSTEM_CALL, VNIC_TOO_MANY_FILES, VNIC_NATIVE_MISSING
    */
-  constructor(attempted: string, groups = 0) {
+  constructor(attempted: string, options: NetlinkSocketOptions = {}) {
+    const { groups = 0, protocol = NETLINK_ROUTE } = options;
+    this.#buffer = options.buffer ?? new Uint8Array(RECEIVE_BUFFER_LEN);
     const core = nativeCore();
-    this.fd = core.socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+    this.fd = core.socket(AF_NETLINK, SOCK_RAW, protocol);
     if (this.fd < 0) throw systemError(attempted, 'socket(AF_NETLINK)', -this.fd);
     const bound = core.bind(this.fd, socketAddress(groups));
     if (bound < 0) {
@@ -129,12 +140,16 @@ export class NetlinkSocket {
   }
 }
 
+// Every device that is opened asks a few times; memory of its own for each would be most of what that allocates.
+let syncBuffer: Uint8Array | undefined;
+
 /**
- * Does one request on a socket of its own, without waiting: the kernel answers route requests inside `send`.
+ * Does one request on a socket of its own, without waiting: the kernel answers route and generic requests inside `send`.
  * @throws whatever `NetlinkRequester.request` does, and VNIC_NETLINK if the kernel kept us waiting.
  */
-export function requestSync(request: NetlinkRequest): void {
-  const socket = new NetlinkSocket(request.attempted);
+export function requestSync(request: NetlinkRequest, protocol: number = NETLINK_ROUTE): void {
+  syncBuffer ??= new Uint8Array(RECEIVE_BUFFER_LEN);
+  const socket = new NetlinkSocket(request.attempted, { protocol, buffer: syncBuffer });
   try {
     const exchange = new Exchange(1, request.message.flags, (message) => request.onMessage?.(message));
     const sent = socket.send(request.message.finish(1));
