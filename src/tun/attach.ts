@@ -2,10 +2,11 @@
 
 import { invalidArgument, VnicError } from '../base/index.ts';
 import { errno, nativeCore, systemError } from '../native/index.ts';
-import { checkInterfaceName, getLinkSync } from '../netlink/index.ts';
-import { IFREQ_LEN, Iff, PACKET_INFO_LEN, TUN_NODE, TunIoctl, VNET_HEADER_LEN } from './constants.ts';
-import { diagnoseAttach, diagnoseOpen } from './diagnose.ts';
-import { emitInt, emitInterfaceRequest, parseInt32, parseInterfaceRequest } from './interface-request.ts';
+import { checkInterfaceName, getLinkSync, type LinkInfo } from '../netlink/index.ts';
+import { IFREQ_LEN, Iff, PACKET_INFO_LEN, TUN_NODE, TunIoctl } from './constants.ts';
+import { DeviceSettings, readVnetHeaderLen } from './device-settings.ts';
+import { deviceGone, diagnoseAttach, diagnoseOpen } from './diagnose.ts';
+import { emitInterfaceRequest, parseInt32, parseInterfaceRequest } from './interface-request.ts';
 
 /** What an open device is, as `TUNGETIFF` tells it. */
 export interface DeviceFlags {
@@ -53,10 +54,14 @@ export interface Attached {
   readonly flags: DeviceFlags;
   /** Bytes before each packet on the descriptor: packet info and virtio-net header. */
   readonly prefixLen: number;
+  /** The interface as it was found. */
+  readonly link: LinkInfo;
+  /** Closes the descriptor. */
+  readonly settings: DeviceSettings;
 }
 
 /** Opens the node, attaches, applies the options. Throws what `TunDevice.open` documents. */
-export function attach(kind: 'tun' | 'tap', options: OpenOptions): Attached {
+export async function attach(kind: 'tun' | 'tap', options: OpenOptions): Promise<Attached> {
   const name = options.name ?? '';
   const attempted = `open ${kind.toUpperCase()} device${name === '' ? '' : ` "${name}"`}`;
   if (options.name !== undefined) checkInterfaceName(name, attempted, { pattern: true });
@@ -70,6 +75,7 @@ export function attach(kind: 'tun' | 'tap', options: OpenOptions): Attached {
   const core = nativeCore();
   const fd = core.open(TUN_NODE, O_RDWR | O_NONBLOCK);
   if (fd < 0) throw diagnoseOpen(attempted, -fd);
+  let found: Omit<Attached, 'settings'>;
   try {
     const request = emitInterfaceRequest(name, requestedFlags(kind, options));
     const result = core.ioctl(fd, TunIoctl.setIff, request);
@@ -77,11 +83,18 @@ export function attach(kind: 'tun' | 'tap', options: OpenOptions): Attached {
       const asked = { kind, name, multiQueue: options.multiQueue ?? false, exclusive: options.exclusive ?? false };
       throw diagnoseAttach(attempted, asked, -result);
     }
-    if (!options.multiQueue) resetOffload(fd);
-    applyOwnership(fd, attempted, options);
-    return describeAttached(fd, attempted);
+    found = describeAttached(fd, attempted);
   } catch (error) {
     core.close(fd);
+    throw error;
+  }
+  const settings = new DeviceSettings(fd, found.link);
+  try {
+    resetOffload(settings);
+    applyOwnership(fd, attempted, options);
+    return { ...found, settings };
+  } catch (error) {
+    await settings.close();
     throw error;
   }
 }
@@ -94,29 +107,37 @@ export function adopt(kind: 'tun' | 'tap', fd: number): Attached {
   const request = new Uint8Array(IFREQ_LEN);
   const result = core.ioctl(fd, TunIoctl.getIff, request);
   if (result < 0) throw notAttached(attempted, -result);
-  const attached = describeAttached(fd, attempted);
-  if (attached.flags.kind !== kind) {
+  const found = describeAttached(fd, attempted);
+  const { flags, link, name } = found;
+  if (flags.kind !== kind) {
     throw new VnicError('VNIC_WRONG_KIND', {
       attempted,
-      reason: `${attached.name} is a ${attached.flags.kind.toUpperCase()} device`,
-      hint: `Adopt it as ${attached.flags.kind.toUpperCase()}.`,
+      reason: `${name} is a ${flags.kind.toUpperCase()} device`,
+      hint: `Adopt it as ${flags.kind.toUpperCase()}.`,
     });
   }
   const owned = core.own(fd);
   if (owned < 0) throw systemError(attempted, 'fcntl', -owned);
-  return attached;
+  const settings = new DeviceSettings(fd, link);
+  // Behind a virtio-net header the packets tell what they are.
+  if (!flags.vnetHeader) resetOffload(settings);
+  return { ...found, settings };
 }
 
-/** The flags of an attached descriptor; undefined when its device is gone. */
-export function readFlags(fd: number): { name: string; flags: DeviceFlags } | undefined {
+/** The flags of an attached descriptor, and its interface if it is in this namespace; undefined when it is gone. */
+export function readFlags(fd: number): { name: string; flags: DeviceFlags; link: LinkInfo | undefined } | undefined {
   const request = new Uint8Array(IFREQ_LEN);
   if (nativeCore().ioctl(fd, TunIoctl.getIff, request) < 0) return undefined;
   const { name, flags } = parseInterfaceRequest(request);
+  const link = getLinkSync(name);
   return {
     name,
+    link,
     flags: {
       kind: (flags & Iff.tap) === 0 ? 'tun' : 'tap',
-      packetInfo: hasPacketInfo(name),
+      // `TUNGETIFF` cannot tell: the bit of `IFF_NO_PI` comes back as `IFF_NOFILTER`, which has the same number. A
+      // device in another namespace, which rtnetlink does not show, is taken to have none, as nearly all have.
+      packetInfo: link?.tun?.packetInfo ?? false,
       vnetHeader: (flags & Iff.vnetHdr) !== 0,
       multiQueue: (flags & Iff.multiQueue) !== 0,
       detached: (flags & Iff.detachQueue) !== 0,
@@ -166,32 +187,19 @@ function requestedFlags(kind: 'tun' | 'tap', options: OpenOptions): number {
 
 /**
  * The offload mask belongs to the device and outlives its users. A mask left behind by another program would
- * hand this one packets without checksums, cut up or not, that it never asked for. Not done on a multi-queue
- * device, whose other queues may belong to somebody who counts on the mask.
+ * hand this one packets without checksums, cut up or not, that it never asked for.
  */
-function resetOffload(fd: number): void {
-  nativeCore().ioctl(fd, TunIoctl.setOffload, 0);
+function resetOffload(settings: DeviceSettings): void {
+  if (settings.alone && settings.foundMask !== 0) settings.setMask(0);
 }
 
-function describeAttached(fd: number, attempted: string): Attached {
+function describeAttached(fd: number, attempted: string): Omit<Attached, 'settings'> {
   const found = readFlags(fd);
   if (found === undefined) throw notAttached(attempted, errno.EBADFD);
-  const vnetLen = found.flags.vnetHeader ? readVnetHeaderLen(fd) : 0;
-  return { fd, ...found, prefixLen: vnetLen + (found.flags.packetInfo ? PACKET_INFO_LEN : 0) };
-}
-
-/**
- * `TUNGETIFF` cannot tell: the bit of `IFF_NO_PI` comes back as `IFF_NOFILTER`, which has the same number. A device
- * in another namespace, which rtnetlink does not show, is taken to have none, as nearly all have.
- */
-function hasPacketInfo(name: string): boolean {
-  return getLinkSync(name)?.tun?.packetInfo ?? false;
-}
-
-/** Bytes of the virtio-net header before each packet, as the device is set. */
-export function readVnetHeaderLen(fd: number): number {
-  const size = emitInt(0);
-  return nativeCore().ioctl(fd, TunIoctl.getVnetHdrSz, size) < 0 ? VNET_HEADER_LEN : parseInt32(size);
+  const { flags, link, name } = found;
+  if (link === undefined) throw deviceGone(name);
+  const vnetLen = flags.vnetHeader ? readVnetHeaderLen(fd) : 0;
+  return { fd, name, flags, prefixLen: vnetLen + (flags.packetInfo ? PACKET_INFO_LEN : 0), link };
 }
 
 function notAttached(attempted: string, number: number): VnicError {

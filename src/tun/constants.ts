@@ -64,6 +64,8 @@ export const TunOffload = {
   ufo: 0x10,
   uso4: 0x20,
   uso6: 0x40,
+  udpTunnelGso: 0x80,
+  udpTunnelGsoCsum: 0x100,
 } as const;
 
 /** `struct tun_pi`: 16 bits of flags, 16 bits of EtherType in network order, before each packet. */

@@ -22,15 +22,15 @@
  */
 
 import { BaseLink, DESCRIPTOR_WORDS, type LinkEvents, MAX_FRAME_LEN, PacketBatch } from '../link/index.ts';
-import { errno, nativeCore, Poll, PollEvent, systemError } from '../native/index.ts';
-import { getLinkSync } from '../netlink/index.ts';
+import { errno, Poll, PollEvent, systemError } from '../native/index.ts';
 import { virtioNetHeaderLen } from '../wire/index.ts';
 import { type Attached, readFlags } from './attach.ts';
 import { MAX_PACKET_LEN } from './constants.ts';
 import type { CarrierOptions } from './device-options.ts';
+import type { DeviceSettings } from './device-settings.ts';
 import { deviceGone } from './diagnose.ts';
 import type { FrameIo, FrameReport } from './frame-io.ts';
-import { type OffloadInfo, type OffloadState, offloadInfo, releaseOffload, wantsOffload } from './offload.ts';
+import { type OffloadInfo, type OffloadState, offloadInfo, wantsOffload } from './offload.ts';
 import type { OffloadIo } from './offload-io.ts';
 import { negotiate, openIo, openOffloadIo } from './open-io.ts';
 import { RING_FRAMES, RingLoad } from './packet-io.ts';
@@ -54,8 +54,7 @@ export abstract class DeviceLink extends BaseLink {
   readonly #io: FrameIo;
   readonly #offloadIo: OffloadIo | undefined;
   readonly #offloadState: OffloadState;
-  readonly #multiQueue: boolean;
-  readonly #core = nativeCore();
+  readonly #settings: DeviceSettings;
   #watcher: DeviceWatcher | undefined;
   #mtu: number;
   #wantsReadable = false;
@@ -75,25 +74,18 @@ export abstract class DeviceLink extends BaseLink {
       ...(options.counters === undefined ? {} : { counters: options.counters }),
     });
     this.#fd = attached.fd;
-    this.#multiQueue = attached.flags.multiQueue;
+    this.#settings = attached.settings;
     this.offload = options.superPackets ?? false;
     const overheadLen = kind === 'tun' ? 0 : ETHERNET_HEADER_LEN + VLAN_TAG_LEN;
     this.#maxFrameLen = MAX_PACKET_LEN + overheadLen + (this.offload ? virtioNetHeaderLen : 0);
-    try {
-      const link = getLinkSync(attached.name);
-      if (link === undefined) throw deviceGone(attached.name);
-      this.ifindex = link.index;
-      this.#mtu = link.mtu;
-      this.#offloadState = negotiate(attached, this.medium, options);
-      const { medium, offload: superPackets } = this;
-      const io = { medium, superPackets, state: this.#offloadState, report: this.#report, ring };
-      this.#offloadIo = openOffloadIo(attached, io);
-      this.#io = this.#offloadIo ?? openIo(attached, io);
-      this.#poll = new Poll(attached.fd, (error, events) => this.#onReady(error, events));
-    } catch (error) {
-      this.#core.close(attached.fd);
-      throw error;
-    }
+    this.ifindex = attached.link.index;
+    this.#mtu = attached.link.mtu;
+    this.#offloadState = negotiate(attached, this.medium, options);
+    const { medium, offload: superPackets } = this;
+    const io = { medium, superPackets, state: this.#offloadState, report: this.#report, ring };
+    this.#offloadIo = openOffloadIo(attached, io);
+    this.#io = this.#offloadIo ?? openIo(attached, io);
+    this.#poll = new Poll(attached.fd, (error, events) => this.#onReady(error, events));
   }
 
   /** In bytes, without the Ethernet header; follows the device while somebody listens to `mtu`, `up` or `down`. */
@@ -146,8 +138,7 @@ export abstract class DeviceLink extends BaseLink {
   protected override async closeCarrier(): Promise<void> {
     this.#poll.close();
     this.#watcher?.close();
-    if (this.#offloadState.mask !== 0) releaseOffload(this.#fd, this.name, this.#multiQueue);
-    await this.#core.closeAsync(this.#fd);
+    await this.#settings.close();
   }
 
   readonly #report: FrameReport = {

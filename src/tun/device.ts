@@ -1,7 +1,6 @@
 /** TUN and TAP devices: how they are opened, and what can be set on them. */
 
 import { VnicError } from '../base/index.ts';
-import { nativeCore } from '../native/index.ts';
 import {
   type Attached,
   adopt,
@@ -107,7 +106,7 @@ export class TunDevice extends TunTapDevice {
    *   VNIC_TOO_MANY_FILES, VNIC_INVALID_ARGUMENT for offload together with packet info
    */
   static async open(options: DeviceOptions = {}): Promise<TunDevice> {
-    return makeDevice(attach('tun', withVnetHeader(options)), (attached) => new TunDevice(attached, options));
+    return makeDevice(await attach('tun', withVnetHeader(options)), (attached) => new TunDevice(attached, options));
   }
 
   /**
@@ -124,7 +123,7 @@ export class TunDevice extends TunTapDevice {
 export class TapDevice extends TunTapDevice {
   /** As `TunDevice.open`, for a TAP device. */
   static async open(options: DeviceOptions = {}): Promise<TapDevice> {
-    return makeDevice(attach('tap', withVnetHeader(options)), (attached) => new TapDevice(attached, options));
+    return makeDevice(await attach('tap', withVnetHeader(options)), (attached) => new TapDevice(attached, options));
   }
 
   /** As `TunDevice.adopt`, for a TAP device. */
@@ -133,12 +132,12 @@ export class TapDevice extends TunTapDevice {
   }
 }
 
-/** Options that no device can be made of must not leave the descriptor open. */
-function makeDevice<Device>(attached: Attached, make: (attached: Attached) => Device): Device {
+/** Options that no device can be made of must leave neither the descriptor open nor the device changed. */
+async function makeDevice<Device>(attached: Attached, make: (attached: Attached) => Device): Promise<Device> {
   try {
     return make(attached);
   } catch (error) {
-    nativeCore().close(attached.fd);
+    await attached.settings.close();
     throw error;
   }
 }

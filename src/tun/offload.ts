@@ -10,8 +10,8 @@
  * is up the first real super-packet is the probe. Whenever a super-packet is refused and its packets are not, its
  * kind is no longer written: nothing is lost by a kernel that promises too much.
  *
- * The mask belongs to the device, outlives the descriptor, and cannot be asked for. On detaching it is set to 0, the
- * state in which every program can use the device, unless other queues are attached.
+ * The mask belongs to the device. Whoever attaches alone settles it; further queues take what is in force. What was in
+ * force before is put back in the end, see device-settings.ts.
  */
 
 import { invalidArgument } from '../base/index.ts';
@@ -19,8 +19,8 @@ import { CoalesceKind, errno, nativeCore } from '../native/index.ts';
 import { getLinkSync } from '../netlink/index.ts';
 import { emitVirtioNetHeader, IpProtocol, internetChecksum, VirtioNetGso, virtioNetHeaderLen } from '../wire/index.ts';
 import type { Attached } from './attach.ts';
-import { TunIoctl, TunOffload } from './constants.ts';
-import { emitInt } from './interface-request.ts';
+import { TunOffload } from './constants.ts';
+import type { DeviceSettings } from './device-settings.ts';
 
 /** How super-packets are used on a device. */
 export type OffloadOption =
@@ -126,7 +126,7 @@ export function negotiateOffload(attached: Attached, medium: 'ip' | 'ethernet', 
   const wanted = resolve(option);
   const untried = (asked: boolean): WriteSupport => (asked ? 'untried' : 'off');
   const state: OffloadState = {
-    mask: setMask(attached.fd, wanted),
+    mask: attached.settings.alone ? setMask(attached.settings, wanted) : (attached.settings.foundMask ?? 0),
     write: {
       tcp4: untried(wanted.tso),
       tcp6: untried(wanted.tso),
@@ -144,15 +144,6 @@ export function negotiateOffload(attached: Attached, medium: 'ip' | 'ethernet', 
   return state;
 }
 
-/** Puts the device-wide mask back. Harmless on a device that is gone. */
-export function releaseOffload(fd: number, name: string, multiQueue: boolean): void {
-  if (multiQueue) {
-    const tun = getLinkSync(name)?.tun;
-    if ((tun?.numQueues ?? 1) + (tun?.numDisabledQueues ?? 0) > 1) return;
-  }
-  nativeCore().ioctl(fd, TunIoctl.setOffload, 0);
-}
-
 /**
  * Sets the header to its shortest; without `superPackets` any other will do as well.
  * @returns the device as it is then
@@ -160,9 +151,11 @@ export function releaseOffload(fd: number, name: string, multiQueue: boolean): v
  */
 export function setVnetHeaderLen(attached: Attached, superPackets: boolean): Attached {
   if (attached.prefixLen === virtioNetHeaderLen) return attached;
-  const set = (): number => nativeCore().ioctl(attached.fd, TunIoctl.setVnetHdrSz, emitInt(virtioNetHeaderLen));
+  const { settings } = attached;
   // The other queues of a device have the same header.
-  if (!attached.flags.multiQueue && set() >= 0) return { ...attached, prefixLen: virtioNetHeaderLen };
+  if (settings.alone && settings.setVnetHeaderLen(virtioNetHeaderLen)) {
+    return { ...attached, prefixLen: virtioNetHeaderLen };
+  }
   if (!superPackets) return attached;
   throw invalidArgument(
     `open ${attached.name} with super-packets`,
@@ -187,14 +180,14 @@ function resolve(option: OffloadOption | undefined): { tso: boolean; uso: boolea
 }
 
 /** The largest mask that the kernel takes: UDP needs Linux 6.2. */
-function setMask(fd: number, wanted: { tso: boolean; uso: boolean }): number {
+function setMask(settings: DeviceSettings, wanted: { tso: boolean; uso: boolean }): number {
   const { csum, tso4, tso6, tsoEcn, uso4, uso6 } = TunOffload;
   const tso = wanted.tso ? tso4 | tso6 : 0;
   const full = csum | tso | (wanted.tso ? tsoEcn : 0) | (wanted.uso ? uso4 | uso6 : 0);
   for (const mask of [full, full & ~(uso4 | uso6), csum | tso, csum]) {
-    if (nativeCore().ioctl(fd, TunIoctl.setOffload, mask) >= 0) return mask;
+    if (settings.setMask(mask)) return mask;
   }
-  nativeCore().ioctl(fd, TunIoctl.setOffload, 0);
+  settings.setMask(0);
   return 0;
 }
 

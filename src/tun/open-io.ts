@@ -1,8 +1,9 @@
 /** Which way the packets of a device are read and written, as its framing and its user ask. */
 
 import { invalidArgument } from '../base/index.ts';
-import { type Attached, readVnetHeaderLen } from './attach.ts';
+import type { Attached } from './attach.ts';
 import type { CarrierOptions } from './device-options.ts';
+import { readVnetHeaderLen } from './device-settings.ts';
 import { type FrameIo, type FrameReport, PacketInfoIo, PlainIo } from './frame-io.ts';
 import { negotiateOffload, noOffload, type OffloadState, setVnetHeaderLen, wantsOffload } from './offload.ts';
 import { type OffloadIo, SplittingIo, SuperPacketIo } from './offload-io.ts';
