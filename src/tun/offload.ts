@@ -104,7 +104,7 @@ export function offloadInfo(
   return {
     read: {
       checksum: (mask & TunOffload.csum) !== 0,
-      tso: (mask & TunOffload.tso4) !== 0,
+      tso: (mask & (TunOffload.tso4 | TunOffload.tso6)) !== 0,
       uso: (mask & TunOffload.uso4) !== 0,
     },
     write: { tso4: write.tcp4, tso6: write.tcp6, uso4: write.udp4, uso6: write.udp6 },
