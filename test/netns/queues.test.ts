@@ -210,26 +210,29 @@ describe('openQueues', () => {
     expect(exists('mq0')).toBe(false);
   });
 
-  it('keeps each flow on one queue and in order, and its counters add up to those of the kernel', async () => {
-    const queues = await open({ kind: 'tun', name: 'mq0', queues: 4 });
-    bringUp('mq0');
-    const watches = [...queues].map((link, index) => {
-      const flows = watchFlows(index);
-      link.onBatch((batch) => flows.onBatch(batch));
-      return flows;
-    });
-    await send(await openFlows(16), 500);
-    await until(() => expect(sum(watches.map((watch) => watch.report().packets))).toBe(16 * 500));
-    const all = watches.map((watch) => watch.report());
-    expect(sum(all.map(({ backwards }) => backwards))).toBe(0);
-    expect(all.flatMap(({ ports }) => ports)).toHaveLength(16);
-    expect(all.filter(({ packets }) => packets > 0).length).toBeGreaterThan(1);
-    const { packetsRead, bytesRead } = queues.counters;
-    const statistics = getLinkSync('mq0')?.statistics;
-    expect([packetsRead, bytesRead]).toEqual([statistics?.txPackets, statistics?.txBytes]);
-    await queues.remove(1);
-    expect(queues.counters.packetsRead).toBe(packetsRead);
-  });
+  it.each(['off', 'auto'] as const)(
+    'keeps each flow on one queue and in order, offload %s, and counts as the kernel',
+    async (offload) => {
+      const queues = await open({ kind: 'tun', name: 'mq0', queues: 4, offload });
+      bringUp('mq0');
+      const watches = [...queues].map((link, index) => {
+        const flows = watchFlows(index);
+        link.onBatch((batch) => flows.onBatch(batch));
+        return flows;
+      });
+      await send(await openFlows(16), 500);
+      await until(() => expect(sum(watches.map((watch) => watch.report().packets))).toBe(16 * 500));
+      const all = watches.map((watch) => watch.report());
+      expect(sum(all.map(({ backwards }) => backwards))).toBe(0);
+      expect(all.flatMap(({ ports }) => ports)).toHaveLength(16);
+      expect(all.filter(({ packets }) => packets > 0).length).toBeGreaterThan(1);
+      const { packetsRead, bytesRead } = queues.counters;
+      const statistics = getLinkSync('mq0')?.statistics;
+      expect([packetsRead, bytesRead]).toEqual([statistics?.txPackets, statistics?.txBytes]);
+      await queues.remove(1);
+      expect(queues.counters.packetsRead).toBe(packetsRead);
+    },
+  );
 
   it('gets the next packets of a flow on the queue that answered it', async () => {
     const queues = await open({ kind: 'tun', name: 'mq0', queues: 4 });
@@ -554,26 +557,30 @@ describe('steering', () => {
 });
 
 describe('runInWorkers', () => {
-  it('keeps flows in order over four workers, with counters that add up to those of the kernel', async () => {
-    const workers = await runWorkers({ worker: watchingWorker, queues: 4, device: { kind: 'tun', name: 'mqw%d' } });
-    const all = reports(workers);
-    expect(workers.name).toBe('mqw0');
-    expect(workers.workers.map(({ state }) => state)).toEqual(['ready', 'ready', 'ready', 'ready']);
-    bringUp(workers.name);
-    await send(await openFlows(16), 500);
-    await until(() => expect(workers.counters.packetsRead).toBe(16 * 500));
-    const { packetsRead, bytesRead } = workers.counters;
-    const statistics = getLinkSync(workers.name)?.statistics;
-    expect([packetsRead, bytesRead]).toEqual([statistics?.txPackets, statistics?.txBytes]);
-    await workers.close();
-    expect(all.map(({ index }) => index).sort()).toEqual([0, 1, 2, 3]);
-    expect(sum(all.map(({ packets }) => packets))).toBe(16 * 500);
-    expect(sum(all.map(({ backwards }) => backwards))).toBe(0);
-    expect(all.flatMap(({ ports }) => ports)).toHaveLength(16);
-    for (const { index, packets } of all) expect(workers.workers[index]?.counters.packetsRead).toBe(packets);
-    expect(exists('mqw0')).toBe(false);
-    await workers.wait();
-  });
+  it.each(['off', 'auto'] as const)(
+    'keeps flows in order over four workers, offload %s, and counts as the kernel',
+    async (offload) => {
+      const device = { kind: 'tun', name: 'mqw%d', offload } as const;
+      const workers = await runWorkers({ worker: watchingWorker, queues: 4, device });
+      const all = reports(workers);
+      expect(workers.name).toBe('mqw0');
+      expect(workers.workers.map(({ state }) => state)).toEqual(['ready', 'ready', 'ready', 'ready']);
+      bringUp(workers.name);
+      await send(await openFlows(16), 500);
+      await until(() => expect(workers.counters.packetsRead).toBe(16 * 500));
+      const { packetsRead, bytesRead } = workers.counters;
+      const statistics = getLinkSync(workers.name)?.statistics;
+      expect([packetsRead, bytesRead]).toEqual([statistics?.txPackets, statistics?.txBytes]);
+      await workers.close();
+      expect(all.map(({ index }) => index).sort()).toEqual([0, 1, 2, 3]);
+      expect(sum(all.map(({ packets }) => packets))).toBe(16 * 500);
+      expect(sum(all.map(({ backwards }) => backwards))).toBe(0);
+      expect(all.flatMap(({ ports }) => ports)).toHaveLength(16);
+      for (const { index, packets } of all) expect(workers.workers[index]?.counters.packetsRead).toBe(packets);
+      expect(exists('mqw0')).toBe(false);
+      await workers.wait();
+    },
+  );
 
   it('hands data to its workers, passes messages both ways, detaches, attaches and adds under traffic', async () => {
     const worker = workerModule(`const flows = watchFlows(index);
