@@ -10,6 +10,7 @@ import {
   located,
   payloadOf,
   type Segment,
+  tcpOptions,
 } from '../../test/offload/packets.ts';
 import {
   checksumsRight,
@@ -22,7 +23,7 @@ import {
   splitFrame,
 } from '../../test/offload/twin.ts';
 import { PacketBatch, type PacketBatchOptions } from '../link/index.ts';
-import { emitVirtioNetHeader, putU16, TcpFlag, u16, VirtioNetGso } from '../wire/index.ts';
+import { emitVirtioNetHeader, IpProtocol, putU16, TcpFlag, u16, VirtioNetGso } from '../wire/index.ts';
 import { nativeCore } from './binding.ts';
 import { COALESCE_STATE_WORDS, CoalesceWord, SPLIT_STATE_WORDS, SplitWord } from './offload.ts';
 
@@ -96,10 +97,17 @@ const superPacket = fc
     gsoSize: fc.oneof(fc.integer({ min: 500, max: 1460 }), fc.integer({ min: 1, max: 9000 })),
     id: fc.integer({ min: 0, max: 0xffff }),
     sequence: fc.integer({ min: 0, max: 0xffff_ffff }),
+    more: fc.oneof(
+      fc.constant({}),
+      fc.record({
+        options: fc.tuple(fc.nat(), fc.integer({ min: 0, max: 3 })).map((of) => tcpOptions(...of)),
+        reserved: fc.nat({ max: 15 }),
+      }),
+    ),
   })
-  .map(({ flow, flags, payloadLen, gsoSize, id, sequence }) => {
+  .map(({ flow, flags, payloadLen, gsoSize, id, sequence, more }) => {
     const payload = payloadOf(payloadLen, id);
-    const packet = buildPacket(flow, { id, sequence, acknowledgment: 77, window: 501, flags, payload });
+    const packet = buildPacket(flow, { id, sequence, acknowledgment: 77, window: 501, flags, payload, ...more });
     const where = located(packet, flow.medium);
     putPartialChecksum(packet, where);
     return { flow, gsoSize, payload, frame: frameWith(packet, where, gsoSize) };
@@ -442,6 +450,7 @@ const step = fc.record({
           'empty',
         ] as const),
         ...(['marked', 'hops', 'damaged', 'padded', 'fragment', 'other'] as const),
+        ...(['urgent', 'reset', 'no-ack', 'accurate-ecn', 'stamp', 'sack', 'no-options', 'no-checksum'] as const),
       ),
     },
   ),
@@ -459,7 +468,8 @@ const traffic = fc
     }),
   )
   .map(({ medium, flows, steps, segmentLen }) => {
-    const states = flows.map((flow) => ({ flow, id: 0xfffe, sequence: 0xffff_f000, acknowledgment: 1, window: 9 }));
+    const start = { id: 0xfffe, sequence: 0xffff_f000, acknowledgment: 1, window: 9, reserved: 0, options: undefined };
+    const states = flows.map((flow): FlowState => ({ flow, ...start }));
     const packets = steps.map(({ flow, event }, i) =>
       makePacket(states[flow % states.length] as FlowState, event, segmentLen, i),
     );
@@ -472,6 +482,8 @@ interface FlowState {
   sequence: number;
   acknowledgment: number;
   window: number;
+  reserved: number;
+  options: Uint8Array | undefined;
 }
 
 type Event = 'next' | string;
@@ -483,7 +495,10 @@ function makePacket(state: FlowState, event: Event, segmentLen: number, index: n
   change(state, event);
   const lengths: Record<string, number> = { short: Math.max(1, segmentLen - 1), long: segmentLen + 1, empty: 0 };
   const payload = payloadOf(lengths[event] ?? segmentLen, index);
-  const segment: Segment = { ...state, flags: TcpFlag.ack | (eventFlags[event] ?? 0), payload };
+  const flags = (event === 'no-ack' ? 0 : TcpFlag.ack) | (eventFlags[event] ?? 0);
+  const { options, ...rest } = state;
+  const urgent = event === 'urgent' ? 3 : 0;
+  const segment: Segment = { ...rest, flags, urgent, payload, ...(options === undefined ? {} : { options }) };
   const flow = { ...state.flow };
   if (event === 'marked') flow.trafficClass = flow.trafficClass ^ 3;
   if (event === 'hops') flow.hopLimit = flow.hopLimit ^ 1;
@@ -498,10 +513,16 @@ const eventFlags: Record<string, number> = {
   syn: TcpFlag.syn,
   ece: TcpFlag.ece,
   cwr: TcpFlag.cwr,
+  urgent: TcpFlag.urg,
+  reset: TcpFlag.rst,
 };
 
 function change(state: FlowState, event: Event): void {
   if (event === 'ack') state.acknowledgment++;
+  if (event === 'accurate-ecn') state.reserved ^= 1;
+  if (event === 'stamp') state.options = tcpOptions(state.sequence, 0);
+  if (event === 'sack') state.options = tcpOptions(state.sequence, 1 + (state.id % 3));
+  if (event === 'no-options') state.options = undefined;
   if (event === 'window') state.window++;
   if (event === 'gap') state.sequence = (state.sequence + 5) >>> 0;
   if (event === 'again') state.sequence = (state.sequence - 7) >>> 0;
@@ -512,6 +533,7 @@ function change(state: FlowState, event: Event): void {
 function alter(packet: Uint8Array, medium: Medium, event: Event): Uint8Array {
   const where = located(packet, medium);
   if (event === 'damaged') packet[packet.length - 1] = (packet[packet.length - 1] as number) ^ 0x55;
+  if (event === 'no-checksum' && where.protocol === IpProtocol.udp) putU16(packet, where.l4 + 6, 0);
   if (event === 'padded') return new Uint8Array(Buffer.concat([packet, new Uint8Array(3)]));
   if (event === 'fragment' && where.version === 4) putU16(packet, where.l3 + 6, 0x2000);
   return packet;

@@ -29,6 +29,12 @@ export interface Segment {
   readonly acknowledgment: number;
   readonly window: number;
   readonly flags: number;
+  /** TCP's urgent pointer; 0 if left out. */
+  readonly urgent?: number;
+  /** The nibble of TCP beside the data offset, whose lowest bit is AE of accurate ECN; 0 if left out. */
+  readonly reserved?: number;
+  /** TCP options, a multiple of 4 bytes; `Flow.optionWords` of NOPs if left out. */
+  readonly options?: Uint8Array;
   readonly payload: Uint8Array;
 }
 
@@ -86,14 +92,17 @@ function ipv6Header(flow: Flow): Uint8Array {
 }
 
 function tcpHeader(flow: Flow, segment: Segment): Uint8Array {
-  const header = new Uint8Array(20 + flow.optionWords * 4).fill(1, 20);
+  const options = segment.options ?? new Uint8Array(flow.optionWords * 4).fill(1);
+  const header = new Uint8Array(20 + options.length);
+  header.set(options, 20);
   putU16(header, 0, 0x1000 + flow.number);
   putU16(header, 2, 80);
   putU32(header, 4, segment.sequence);
   putU32(header, 8, segment.acknowledgment);
-  header[12] = (5 + flow.optionWords) << 4;
+  header[12] = (header.length << 2) | (segment.reserved ?? 0);
   header[13] = segment.flags;
   putU16(header, 14, segment.window);
+  putU16(header, 18, segment.urgent ?? 0);
   return header;
 }
 
@@ -125,6 +134,18 @@ export const flowOn = (medium: Medium): fc.Arbitrary<Flow> =>
   });
 
 export const anyFlow: fc.Arbitrary<Flow> = fc.constantFrom<Medium>('ip', 'ethernet').chain(flowOn);
+
+/** TCP options as Linux writes them: timestamps (RFC 7323), and behind them blocks of SACK (RFC 2018). */
+export function tcpOptions(stamp: number, sackBlocks: number): Uint8Array {
+  const sackLen = 2 + sackBlocks * 8;
+  const bytes = new Uint8Array(12 + (sackBlocks > 0 ? sackLen + 2 : 0));
+  bytes.set([1, 1, 8, 10]);
+  putU32(bytes, 4, stamp);
+  putU32(bytes, 8, (stamp ^ 0x55) >>> 0);
+  if (sackBlocks > 0) bytes.set([1, 1, 5, sackLen], 12);
+  for (let at = 16; at < bytes.length; at += 4) putU32(bytes, at, stamp + at);
+  return bytes;
+}
 
 /** Flags that data segments may have and keep in a super-packet. */
 export const dataFlags: fc.Arbitrary<number> = fc
