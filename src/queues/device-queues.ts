@@ -26,7 +26,7 @@ import { getLinkSync } from '../netlink/index.ts';
 import { type DeviceOptions, TapDevice, TunDevice, type TunTapDevice } from '../tun/index.ts';
 import type { SteeringProgram } from './steering-program.ts';
 
-/** How a multi-queue device is opened. */
+/** How a multi-queue device is opened; all its queues alike. */
 export interface QueuesOptions extends Omit<DeviceOptions, 'multiQueue' | 'counters'> {
   readonly kind: 'tun' | 'tap';
   /** How many queues to open, 1 to 256: all that a device may have, those of other programs counted. */

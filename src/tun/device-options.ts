@@ -13,6 +13,10 @@ export interface CarrierOptions {
    * Super-packets of up to 64 KiB between the kernel and this program, one system call each instead of one a packet;
    * default `'off'`. Readers see packets of the MTU's size with complete checksums, and write such; splitting and
    * coalescing is done natively. Not together with `packetInfo`.
+   *
+   * What the kernel hands over whole is one setting for the whole device: of several queues the first settles it, and
+   * the others, or a queue opened while another program is attached, take what is in force (`offloadInfo.read`). The last
+   * queue of this thread that closes puts back what was in force before, unless others are attached.
    */
   readonly offload?: OffloadOption;
   /**
