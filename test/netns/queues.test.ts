@@ -632,18 +632,20 @@ describe('runInWorkers', () => {
     expect(exists('mqw0')).toBe(false);
   });
 
+  /** Fails when it is told to, by any message. */
   const failingWorker = workerModule(`link.onBatch(() => {});
-    if (index === 1) setTimeout(() => { throw new RangeError('deliberate'); }, data.afterMs);`);
+    parentPort.on('message', () => { throw new RangeError('deliberate'); });
+    parentPort.unref();`);
 
   it('closes all when one fails, and tells why', async () => {
     const workers = await runWorkers({
       worker: failingWorker,
       queues: 3,
       device: { kind: 'tun', name: 'mqw0' },
-      workerData: { afterMs: 50 },
     });
     const failed: number[] = [];
     workers.on('failed', ({ index }) => failed.push(index));
+    workers.workers[1]?.postMessage('fail');
     const error = await workers.wait().catch((reason: unknown) => reason);
     expect(error).toMatchObject({ code: 'VNIC_WORKER_FAILED', reason: 'deliberate', cause: expect.any(RangeError) });
     expect(failed).toEqual([1]);
@@ -658,10 +660,11 @@ describe('runInWorkers', () => {
       worker: failingWorker,
       queues: 3,
       device: { kind: 'tun', name: 'mqw0' },
-      workerData: { afterMs: 10 },
       onFailure: 'continue',
     });
-    await new Promise<void>((resolve) => void workers.on('failed', () => resolve()));
+    const failed = new Promise<void>((resolve) => void workers.on('failed', () => resolve()));
+    workers.workers[1]?.postMessage('fail');
+    await failed;
     expect(workers.workers.map(({ state }) => state)).toEqual(['ready', 'failed', 'ready']);
     bringUp('mqw0');
     await send(await openFlows(8), 20);
@@ -671,17 +674,18 @@ describe('runInWorkers', () => {
   });
 
   it.each([
-    ['throws before it opens its queue', 'throw new RangeError("early");', 'VNIC_WORKER_FAILED', 'early'],
-    ['ends before it opens its queue', '', 'VNIC_WORKER_FAILED', 'before it had opened'],
-    ['exits', 'process.exit(3);', 'VNIC_WORKER_FAILED', 'exit status 3'],
-    ['never opens its queue', 'setInterval(() => {}, 1000);', 'VNIC_WORKER_FAILED', 'within 200 ms'],
-  ])('fails to start when a worker %s, and leaves nothing', async (_, code, expected, reason) => {
+    ['throws before it opens its queue', 'throw new RangeError("early");', 'early'],
+    ['ends before it opens its queue', '', 'before it had opened'],
+    ['exits', 'process.exit(3);', 'exit status 3'],
+    // Only this one waits for the time to be over.
+    ['never opens its queue', 'setInterval(() => {}, 1000);', 'within 200 ms', 200],
+  ])('fails to start when a worker %s, and leaves nothing', async (_, code, reason, readyTimeoutMs = 60_000) => {
     const worker = new URL(`data:text/javascript,${encodeURIComponent(code)}`);
     const device = { kind: 'tun', name: 'mqw0' } as const;
-    const error = await runInWorkers({ worker, queues: 2, device, readyTimeoutMs: 200, closeTimeoutMs: 100 }).catch(
+    const error = await runInWorkers({ worker, queues: 2, device, readyTimeoutMs, closeTimeoutMs: 100 }).catch(
       (caught: unknown) => caught,
     );
-    expect(error).toMatchObject({ code: expected, reason: expect.stringContaining(reason) });
+    expect(error).toMatchObject({ code: 'VNIC_WORKER_FAILED', reason: expect.stringContaining(reason) });
     expect(exists('mqw0')).toBe(false);
     expect(openQueuesOfProcess()).toBe(0);
   });
