@@ -1,7 +1,14 @@
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
-const setupFiles = ['test/setup/sanitizer.ts'];
+const setupFiles = ['test/setup/checker.ts'];
+/** How many times slower than by itself a test may be; a checker takes its time. */
+const patience = Number(process.env['VNIC_TEST_PATIENCE'] ?? 1);
+const testTimeout = 60_000 * patience;
+const hookTimeout = 30_000 * patience;
 const sequential = { pool: 'forks', fileParallelism: false, maxWorkers: 1 } as const;
+
+// The processes that run tests, which are forks of this one, run in this program instead: a node under a checker.
+process.execPath = process.env['VNIC_TEST_NODE'] ?? process.execPath;
 
 /**
  * `unit` needs no privilege. `kernel`, `e2e` and `examples` make devices, so they run inside the namespaces that
@@ -22,7 +29,7 @@ const config: ViteUserConfig = defineConfig({
             'test/interop/**/*.test.ts',
             'test/repo/**/*.test.ts',
           ],
-          testTimeout: 60_000,
+          testTimeout,
         },
       },
       {
@@ -30,8 +37,8 @@ const config: ViteUserConfig = defineConfig({
           name: 'kernel',
           setupFiles,
           include: ['test/netns/**/*.test.ts', 'test/conformance/device*.test.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 30_000,
+          testTimeout,
+          hookTimeout,
           ...sequential,
         },
       },
@@ -39,12 +46,12 @@ const config: ViteUserConfig = defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 30_000,
+          testTimeout,
+          hookTimeout,
           ...sequential,
         },
       },
-      { test: { name: 'examples', include: ['test/examples/**/*.test.ts'], testTimeout: 60_000, ...sequential } },
+      { test: { name: 'examples', include: ['test/examples/**/*.test.ts'], testTimeout, ...sequential } },
     ],
   },
 });

@@ -3,13 +3,12 @@
  *
  *   node scripts/build-native.mjs              build/vnic.node, for this machine, if its sources are newer
  *   node scripts/build-native.mjs --prebuild   native/prebuilds/linux-{x64,arm64}/vnic.node, for the package
- *   node scripts/build-native.mjs --sanitize   build/asan/vnic.node, for the tests under ASan and UBSan
  *
  * The file appears whole, by rename, so that processes which load it meanwhile never see half of it.
  */
 
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
-import { dirname, relative } from 'node:path';
+import { basename, dirname, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { aptLine, installPackages } from './debian.mjs';
@@ -26,15 +25,8 @@ const shared = [
 ];
 // No libc is linked in: its functions are found in the node process, so one file serves glibc and musl of any version.
 const release = [...warnings, '-O2', ...shared, '-nostdlib', '-fno-stack-protector'];
-const sanitized = [
-  ...warnings,
-  '-O1',
-  '-g',
-  '-fno-omit-frame-pointer',
-  '-fsanitize=address,undefined',
-  '-fno-sanitize-recover=undefined',
-  ...shared,
-];
+// Instrumented, or just legible, for the checkers of scripts/checkers.mjs.
+const checked = [...warnings, '-O1', '-g', '-fno-omit-frame-pointer', ...shared];
 
 const architectures = {
   x64: { triplet: 'x86_64-linux-gnu', packages: ['gcc-x86-64-linux-gnu', 'libc6-dev-amd64-cross'], flags: [] },
@@ -50,7 +42,7 @@ const architectures = {
 export function buildNative() {
   const output = inRoot('build/vnic.node');
   if (isFresh(output)) return;
-  const prebuilt = inRoot(`native/prebuilds/linux-${process.arch}/vnic.node`);
+  const prebuilt = prebuiltFile(process.arch);
   if (findProgram('cc') === undefined && existsSync(prebuilt)) {
     rmSync(output, { force: true }); // the loader would prefer the old build
     return;
@@ -59,29 +51,40 @@ export function buildNative() {
   compile('cc', release, output);
 }
 
-/** Builds the stripped files that the npm package carries. */
-export function buildPrebuilds() {
+/** Builds the stripped files that the npm package carries, of all architectures or of those named. */
+export function buildPrebuilds(wanted = Object.keys(architectures)) {
   for (const [arch, { triplet, packages, flags }] of Object.entries(architectures)) {
-    const output = inRoot(`native/prebuilds/linux-${arch}/vnic.node`);
-    if (isFresh(output)) continue;
+    const output = prebuiltFile(arch);
+    if (!wanted.includes(arch) || isFresh(output)) continue;
     const compiler = arch === process.arch ? 'cc' : `${triplet}-gcc`;
     needCompiler(compiler, arch === process.arch ? ['gcc', 'libc6-dev'] : packages);
     compile(compiler, [...release, ...flags, '-s'], output);
   }
 }
 
-/** Builds with sanitizers; returns the environment in which node loads the result. */
-export function buildSanitized() {
-  const output = inRoot('build/asan/vnic.node');
+/** Builds build/NAME/vnic.node, with debug information, by these further flags; returns its path. */
+export function buildChecked(name, flags) {
+  const output = inRoot('build', name, 'vnic.node');
   needCompiler('cc', ['gcc', 'libc6-dev']);
-  if (!isFresh(output)) compile('cc', sanitized, output);
-  return {
-    VNIC_NATIVE: output,
-    LD_PRELOAD: capture(['cc', '-print-file-name=libasan.so']).output.trim(),
-    // Node itself leaks at exit by design, so leaks are counted by tests instead.
-    ASAN_OPTIONS: 'detect_leaks=0',
-    UBSAN_OPTIONS: 'print_stacktrace=1',
-  };
+  if (!isFresh(output)) compile('cc', [...checked, ...flags], output);
+  return output;
+}
+
+/** Where the package has the core of an architecture. */
+export function prebuiltFile(arch) {
+  return inRoot(`native/prebuilds/linux-${arch}/vnic.node`);
+}
+
+/** Compiles a program of one C file into build/programs/; returns its path. */
+export function compileProgram(source) {
+  const program = inRoot('build/programs', basename(source, '.c'));
+  needCompiler('cc', ['gcc', 'libc6-dev']);
+  mkdirSync(dirname(program), { recursive: true });
+  const unfinished = `${program}.${process.pid}`;
+  const result = capture(['cc', ...warnings, '-O2', '-o', unfinished, inRoot(source)]);
+  if (!result.ok) fail(`cc cannot compile ${source}`, result.output.trimEnd());
+  renameSync(unfinished, program);
+  return program;
 }
 
 function isFresh(output) {
@@ -118,11 +121,5 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const option = process.argv[2];
   if (option === undefined) buildNative();
   else if (option === '--prebuild') buildPrebuilds();
-  else if (option === '--sanitize')
-    say(
-      Object.entries(buildSanitized())
-        .map(([name, value]) => `${name}=${value}`)
-        .join(' '),
-    );
-  else fail(`unknown option ${option}`, 'options: --prebuild, --sanitize');
+  else fail(`unknown option ${option}`, 'options: --prebuild');
 }

@@ -1,8 +1,8 @@
 /** The stages of `npm test`, in order. Each resolves to `{ ok }`, with counts where it runs tests. */
 
-import { buildSanitized } from './build-native.mjs';
+import { nativeFunctions, prepareChecker, tellReports } from './checkers.mjs';
 import { checkPackage } from './pack-check.mjs';
-import { runProgram } from './process.mjs';
+import { runProgram, say } from './process.mjs';
 import { compileExamples } from './setup.mjs';
 import { runVitest } from './vitest.mjs';
 
@@ -11,6 +11,7 @@ async function tool(script, ...args) {
   return { ok: (await runProgram([process.execPath, `node_modules/${script}`, ...args])) === 0 };
 }
 
+/** What is short and finds most comes first; then the longest, so that none is left alone at the end. */
 export const stages = [
   { name: 'typecheck', title: 'TypeScript, sources and tests', run: typecheck },
   {
@@ -29,11 +30,8 @@ export const stages = [
     title: 'every public export is documented',
     run: () => tool('typedoc/bin/typedoc', '--emit', 'none'),
   },
-  {
-    name: 'unit',
-    title: 'tests without privilege',
-    run: (filters) => runVitest('unit', { projects: ['unit'], filters }),
-  },
+  { name: 'memcheck', title: 'native core under Valgrind', run: (filters) => runChecked('memcheck', filters) },
+  { name: 'sanitize', title: 'native core under ASan and UBSan', run: (filters) => runChecked('asan', filters) },
   {
     name: 'kernel',
     title: 'tests against the kernel, in a private network namespace',
@@ -44,8 +42,12 @@ export const stages = [
     title: 'the command, in a private network namespace',
     run: (filters) => runVitest('e2e', { projects: ['e2e'], filters, isolated: true }),
   },
-  { name: 'sanitize', title: 'native core under ASan and UBSan', run: runSanitized },
-  { name: 'examples', title: 'every example does what it says', run: runExamples },
+  { name: 'threads', title: 'native core under ThreadSanitizer', run: (filters) => runChecked('tsan', filters) },
+  {
+    name: 'unit',
+    title: 'tests without privilege',
+    run: (filters) => runVitest('unit', { projects: ['unit'], filters }),
+  },
   {
     name: 'bench',
     title: 'every bench runs to its end, whatever its figures',
@@ -61,6 +63,7 @@ export const stages = [
     title: 'what npm would publish works without a compiler',
     run: async () => ({ ok: await checkPackage() }),
   },
+  { name: 'examples', title: 'every example does what it says', run: runExamples },
 ];
 
 /** Twice, since a compiler that emits nothing does not look for what isolatedDeclarations forbids. */
@@ -70,15 +73,44 @@ async function typecheck() {
   return { ok: emitted.ok && tests.ok };
 }
 
-/** Everything that calls the native core; not `*.soak.test.ts`, which measure memory that ASan keeps for itself. */
-function runSanitized(filters) {
-  const callers = ['src/native', 'src/crypto', 'src/tun', 'src/netlink', 'test/netns', 'test/conformance/device'];
-  return runVitest('sanitize', {
+/** What runs under each checker; never `*.soak.test.ts`, which measure memory that checkers keep for themselves. */
+const checkedTests = {
+  asan: ['src/native', 'src/crypto', 'src/tun', 'src/netlink', 'test/netns', 'test/conformance/device'],
+  // What hands work to the pool, and what runs the core in several threads.
+  tsan: [
+    'src/crypto/threads',
+    'test/netns/queues',
+    'test/netns/device',
+    'test/netns/packet-io',
+    'test/conformance/device',
+  ],
+  memcheck: [
+    ...['src/native', 'src/crypto/vectors', 'src/crypto/threads'],
+    ...['test/netns/device', 'test/netns/packet-io', 'test/netns/udp-faults'],
+  ],
+};
+
+async function runChecked(name, filters) {
+  const checker = prepareChecker(name);
+  const result = await runVitest(name, {
     projects: ['unit', 'kernel'],
-    filters: [...(filters.length > 0 ? filters : callers), '--exclude=**/*.soak.test.ts'],
+    filters: [
+      ...(filters.length > 0 ? filters : checkedTests[name]),
+      '--exclude=**/*.soak.test.ts',
+      ...checker.options,
+    ],
     isolated: true,
-    env: buildSanitized(),
+    env: checker.env,
   });
+  const clean = tellReports(checker);
+  const called = checker.calledFunctions();
+  const missed = filters.length > 0 || name === 'tsan' ? [] : nativeFunctions().filter((one) => !called.has(one));
+  if (missed.length > 0) say(`functions of the core that no test has called: ${missed.join(', ')}`);
+  const ok = result.ok && clean && missed.length === 0;
+  // Memcheck is too slow to bring much about in a time.
+  if (filters.length > 0 || name === 'memcheck') return { ...result, ok };
+  const soak = [process.execPath, 'scripts/soak.mjs', '--checker', name, '--seconds', '15'];
+  return { ...result, ok: (await runProgram(soak)) === 0 && ok };
 }
 
 async function runExamples(filters) {

@@ -1,4 +1,4 @@
-/** Twenty seconds of `scripts/soak.mjs`: devices opened, closed, deleted, joined and lost by workers, under traffic. */
+/** Twenty seconds of `scripts/soak.mjs`: devices, sockets, keys and workers come, go and are lost, under traffic. */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,7 +20,9 @@ it('leaves no descriptor, device, thread or memory behind after random use and a
   expect(await ended).toEqual([0, null]);
   const report = JSON.parse(last) as Record<string, number>;
   // It did do what it is for.
-  for (const what of ['open', 'close', 'queue', 'delete', 'flap', 'wire', 'worker', 'terminate', 'collect']) {
+  const devices = ['open', 'close', 'queue', 'delete', 'flap', 'attach', 'detach'];
+  const others = ['worker', 'socket', 'send', 'key', 'seal', 'run queues', 'collect'];
+  for (const what of [...devices, ...others]) {
     expect(report[what], what).toBeGreaterThan(0);
   }
 });
