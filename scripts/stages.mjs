@@ -1,9 +1,11 @@
 /** The stages of `npm test`, in order. Each resolves to `{ ok }`, with counts where it runs tests. */
 
+import { compileProgram } from './build-native.mjs';
 import { nativeFunctions, prepareChecker, tellReports } from './checkers.mjs';
 import { checkPackage } from './pack-check.mjs';
-import { runProgram, say } from './process.mjs';
+import { capture, inRoot, runProgram, say } from './process.mjs';
 import { compileExamples } from './setup.mjs';
+import { runOnNode } from './test-nodes.mjs';
 import { runVitest } from './vitest.mjs';
 
 /** Runs a tool of node_modules with this node. */
@@ -30,6 +32,11 @@ export const stages = [
     title: 'every public export is documented',
     run: () => tool('typedoc/bin/typedoc', '--emit', 'none'),
   },
+  ...['22', '24', '26'].map((version) => ({
+    name: `node-${version}`,
+    title: `unit and kernel tests on Node ${version}, with the core that the package carries`,
+    run: (filters) => runOnNode(version, filters),
+  })),
   { name: 'memcheck', title: 'native core under Valgrind', run: (filters) => runChecked('memcheck', filters) },
   { name: 'sanitize', title: 'native core under ASan and UBSan', run: (filters) => runChecked('asan', filters) },
   {
@@ -43,6 +50,11 @@ export const stages = [
     run: (filters) => runVitest('e2e', { projects: ['e2e'], filters, isolated: true }),
   },
   { name: 'threads', title: 'native core under ThreadSanitizer', run: (filters) => runChecked('tsan', filters) },
+  {
+    name: 'without-io-uring',
+    title: 'the data path where the kernel forbids io_uring',
+    run: runWithoutIoUring,
+  },
   {
     name: 'unit',
     title: 'tests without privilege',
@@ -111,6 +123,27 @@ async function runChecked(name, filters) {
   if (filters.length > 0 || name === 'memcheck') return { ...result, ok };
   const soak = [process.execPath, 'scripts/soak.mjs', '--checker', name, '--seconds', '15'];
   return { ...result, ok: (await runProgram(soak)) === 0 && ok };
+}
+
+/** What carries packets; the rest does not know of io_uring. */
+const dataPathTests = ['device', 'packet-io', 'busy-poll', 'faults', 'forward', 'offload', 'queues'].map(
+  (name) => `test/netns/${name}`,
+);
+
+async function runWithoutIoUring(filters) {
+  const forbid = compileProgram('test/setup/forbid-io-uring.c');
+  const probe = `process.exitCode = require(${JSON.stringify(inRoot('build/vnic.node'))}).ioUringProbe() === -1 ? 0 : 1`;
+  if (!capture([forbid, process.execPath, '-e', probe]).ok) {
+    say('io_uring is not forbidden');
+    return { ok: false, failed: 1 };
+  }
+  return runVitest('without-io-uring', {
+    projects: ['kernel'],
+    filters: filters.length > 0 ? filters : [...dataPathTests, 'test/conformance/device'],
+    isolated: true,
+    env: { VNIC_TEST_IO_URING: 'forbidden' },
+    through: [forbid],
+  });
 }
 
 async function runExamples(filters) {

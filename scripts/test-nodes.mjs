@@ -1,34 +1,49 @@
 /**
- * Runs the unit and kernel tests with other Node versions, fetched from npm into build/nodes/.
- * Not part of `npm test`, since each is a download of some 190 MB.
+ * Runs the unit and kernel tests with another Node, fetched from npm into build/nodes/ (150 to 190 MB each), and the
+ * native core that the npm package carries: one file has to serve all of them.
  *
  *   node scripts/test-nodes.mjs             22, 24 and 26
  *   node scripts/test-nodes.mjs 24 26.10.0
  */
 
+import { fileURLToPath } from 'node:url';
+
+import { buildPrebuilds, prebuiltFile } from './build-native.mjs';
 import { fetchNode } from './node-versions.mjs';
 import { say } from './process.mjs';
 import { setup } from './setup.mjs';
 import { runVitest } from './vitest.mjs';
 
-const versions = process.argv.length > 2 ? process.argv.slice(2) : ['22', '24', '26'];
-
-await setup();
-const lines = [];
-for (const version of versions) {
+/**
+ * @param {string} version
+ * @param {string[]} [filters] only test files whose path contains one of these
+ */
+export async function runOnNode(version, filters = []) {
   const node = fetchNode(version);
-  if (node === undefined) {
-    lines.push(`node ${version}: not available`);
-    process.exitCode = 1;
-    continue;
-  }
-  for (const project of ['unit', 'kernel']) {
-    say(`\n=== node ${version}: ${project}`);
-    const isolated = project === 'kernel';
-    const result = await runVitest(`${project}-node-${version}`, { projects: [project], isolated, node });
-    const { ok, passed, failed, skipped } = result;
-    lines.push(`node ${version}: ${project}: ${passed} passed, ${failed} failed, ${skipped} skipped`);
+  if (node === undefined) return { ok: false, failed: 1 };
+  buildPrebuilds([process.arch]);
+  return runVitest(`node-${version}`, {
+    projects: ['unit', 'kernel'],
+    // The rules of test/repo are about the sources, whatever runs them.
+    filters: [...filters, '--exclude=test/repo/**'],
+    isolated: true,
+    env: { VNIC_NATIVE: prebuiltFile(process.arch) },
+    node,
+  });
+}
+
+async function testNodes(versions) {
+  await setup();
+  const lines = [];
+  for (const version of versions) {
+    say(`\n=== node ${version}`);
+    const { ok, passed = 0, failed = 0, skipped = 0 } = await runOnNode(version);
+    lines.push(`node ${version}: ${passed} passed, ${failed} failed, ${skipped} skipped`);
     if (!ok) process.exitCode = 1;
   }
+  process.stdout.write(`\n${lines.join('\n')}\n`);
 }
-process.stdout.write(`\n${lines.join('\n')}\n`);
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await testNodes(process.argv.length > 2 ? process.argv.slice(2) : ['22', '24', '26']);
+}

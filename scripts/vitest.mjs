@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { inNamespaces, namespaceHint } from './namespaces.mjs';
 import { inRoot, runProgram, say } from './process.mjs';
 
-const tenMinutesMs = 600_000;
+const twelveMinutesMs = 720_000;
 
 /**
  * Runs vitest projects and resolves to `{ ok, passed, failed, skipped }`.
@@ -17,14 +17,16 @@ const tenMinutesMs = 600_000;
  * @param {boolean} [options.isolated] inside a private network and mount namespace
  * @param {Record<string, string>} [options.env] added to the environment of vitest, and of nothing before it
  * @param {string} [options.node] the node binary
+ * @param {string[]} [options.through] a program and its arguments, to which node is handed to be run
  */
-export async function runVitest(name, { projects, filters = [], isolated = false, env = {}, node = process.execPath }) {
+export async function runVitest(name, options) {
+  const { projects, filters = [], isolated = false, env = {}, node = process.execPath, through = [] } = options;
   const resultFile = inRoot(`build/test-results/${name}.json`);
   mkdirSync(inRoot('build/test-results'), { recursive: true });
   rmSync(resultFile, { force: true });
   const settings = Object.entries(env).map(([key, value]) => `${key}=${value}`);
   const vitest = [
-    ...['env', ...settings, node, 'node_modules/vitest/vitest.mjs', 'run'],
+    ...['env', ...settings, ...through, node, 'node_modules/vitest/vitest.mjs', 'run'],
     ...projects.map((project) => `--project=${project}`),
     ...['--reporter=default', '--reporter=json', `--outputFile.json=${resultFile}`],
     ...filters,
@@ -34,7 +36,7 @@ export async function runVitest(name, { projects, filters = [], isolated = false
     say(`error: no private network namespace: ${reason}\nhint: ${namespaceHint}`);
     return { ok: false, passed: 0, failed: 1, skipped: 0 };
   }
-  const status = await runProgram(command, { timeout: tenMinutesMs });
+  const status = await runProgram(command, { timeout: twelveMinutesMs });
   const counts = countResults(resultFile);
   // Something outside of any test can fail too: an unhandled rejection, a crash, no test file at all.
   if (status !== 0 && counts.failed === 0) counts.failed = 1;

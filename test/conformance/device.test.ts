@@ -13,6 +13,7 @@ import { beforeAll, describe, it } from 'vitest';
 import { joinedLinksHarness, type LinkHarness, linkConformanceCases, markPacket } from '../../src/testing/index.ts';
 import { openInterface } from '../../src/transport/index.ts';
 import { type DeviceOptions, TapDevice, TunDevice } from '../../src/tun/index.ts';
+import { ioUringForbidden } from '../netns/io-uring.ts';
 import { requirePrivateNetns } from '../netns/private-netns.ts';
 
 beforeAll(() => requirePrivateNetns());
@@ -57,12 +58,16 @@ async function deviceHarness(kind: 'tun' | 'tap', options: DeviceOptions): Promi
   return { ...harness, remove: async () => ip('link', 'delete', link.name) };
 }
 
+const throughRing = [
+  { kind: 'tun', title: 'a TUN device through io_uring', options: { io: 'io_uring' } },
+  { kind: 'tap', title: 'a TAP device through io_uring', options: { io: 'io_uring' } },
+] as const;
+
 describe.each([
+  ...(ioUringForbidden ? [] : throughRing),
   { kind: 'tun', title: 'a TUN device', options: {} },
   { kind: 'tap', title: 'a TAP device', options: {} },
   { kind: 'tun', title: 'a TUN device that is read packet by packet', options: { io: 'readiness' } },
-  { kind: 'tun', title: 'a TUN device through io_uring', options: { io: 'io_uring' } },
-  { kind: 'tap', title: 'a TAP device through io_uring', options: { io: 'io_uring' } },
   { kind: 'tun', title: 'a TUN device with packet info', options: { packetInfo: true } },
   { kind: 'tap', title: 'a TAP device with a virtio-net header', options: { vnetHeader: true } },
   { kind: 'tun', title: 'a TUN device with offload', options: { offload: 'auto' } },

@@ -6,7 +6,7 @@
 
 import { execFileSync } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
-import { constants, mkdtempSync, rmSync } from 'node:fs';
+import { constants, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -16,11 +16,12 @@ import { MAX_FRAME_LEN, PacketBatch } from '../../src/link/index.ts';
 import { errno, nativeCore } from '../../src/native/index.ts';
 import { openDevice } from '../../src/netdev/index.ts';
 import { type PacketIo, TunDevice } from '../../src/tun/index.ts';
+import { ioUringForbidden } from './io-uring.ts';
 import { requirePrivateNetns } from './private-netns.ts';
 
 beforeAll(() => requirePrivateNetns());
 
-const ways: readonly PacketIo[] = ['readiness', 'io_uring', 'auto'];
+const ways: readonly PacketIo[] = ioUringForbidden ? ['readiness', 'auto'] : ['readiness', 'io_uring', 'auto'];
 const open: { close(): unknown }[] = [];
 afterEach(async () => {
   for (const resource of open.splice(0).reverse()) await resource.close();
@@ -144,7 +145,21 @@ describe.each(ways)('a device read and written with io %s', (io) => {
   });
 });
 
-describe('many writes by one system call', () => {
+if (ioUringForbidden) {
+  describe('io_uring, where the kernel forbids it', () => {
+    it('is refused to who asks for it, and `auto` does without', async () => {
+      expect(nativeCore().ioUringProbe()).toBe(-errno.EPERM);
+      const error = await TunDevice.open({ name: 'pio9', io: 'io_uring' }).catch((reason: unknown) => reason);
+      expect(error).toMatchObject({ code: 'VNIC_UNSUPPORTED', errno: 'EPERM', syscall: 'io_uring_setup' });
+      expect(existsSync('/sys/class/net/pio9')).toBe(false);
+    });
+  });
+} else {
+  describe('many writes by one system call', testManyWrites);
+  describe('io_uring', testRing);
+}
+
+function testManyWrites(): void {
   const folder = (): string => {
     const path = mkdtempSync(join(tmpdir(), 'vnic-io-'));
     open.push({ close: () => rmSync(path, { recursive: true }) });
@@ -195,9 +210,9 @@ describe('many writes by one system call', () => {
     expect(drain(fd)).toEqual([{ first: 0, length: 100 + 101 + 102 + 103 + 104 }]);
     expect(status[0]).toBe(errno.EOPNOTSUPP);
   });
-});
+}
 
-describe('io_uring', () => {
+function testRing(): void {
   it('sets up one ring for all devices of a thread, and closes it with the thread', async () => {
     const rings = (): number =>
       Number(execFileSync('sh', ['-c', `ls -l /proc/${process.pid}/fd | grep -c io_uring || true`]));
@@ -213,7 +228,7 @@ describe('io_uring', () => {
     await new Promise((resolve) => new Worker(source, { eval: true }).once('exit', resolve));
     expect(rings()).toBe(after);
   });
-});
+}
 
 function receivedPackets(name: string): number {
   const [link] = JSON.parse(execFileSync('ip', ['-s', '-j', 'link', 'show', name], { encoding: 'utf8' }));
