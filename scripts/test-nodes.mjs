@@ -27,7 +27,7 @@ export async function runOnNode(version, filters = []) {
     // The rules of test/repo are about the sources, whatever runs them.
     filters: [...filters, '--exclude=test/repo/**'],
     isolated: true,
-    env: { VNIC_NATIVE: prebuiltFile(process.arch) },
+    env: { VNIC_NATIVE: prebuiltFile(process.arch), VNIC_TEST_SOAK_SHARE: 0.5 },
     node,
   });
 }
