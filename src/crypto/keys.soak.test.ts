@@ -46,7 +46,9 @@ describe('keys', () => {
     ['closed', (key: Aead) => key.close()],
     ['forgotten', () => undefined],
   ])('that are %s leave no memory behind, 100,000 of them', async (_, done) => {
-    await residentGrowth(() => makeKeys(10_000, done)); // until heap and allocator have their size
-    expect(await residentGrowth(() => makeKeys(10_000, done))).toBeLessThan(8 * 2 ** 20);
+    // Heap and allocator take a while until they have their size; a leak goes on.
+    const growths = [];
+    for (let round = 0; round < 5; round++) growths.push(await residentGrowth(() => makeKeys(10_000, done)));
+    expect(Math.min(...growths.slice(1))).toBeLessThan(4 * 2 ** 20);
   });
 });

@@ -33,9 +33,10 @@ function noteCalls(core: Record<string, (...args: unknown[]) => unknown>, file: 
   // Called by the loader.
   appendFileSync(file, 'abi\n');
   for (const [name, call] of Object.entries(core)) {
+    let noted = false;
     core[name] = (...args) => {
-      core[name] = call;
-      appendFileSync(file, `${name}\n`);
+      if (!noted) appendFileSync(file, `${name}\n`);
+      noted = true;
       return call(...args);
     };
   }
