@@ -81,7 +81,7 @@ export function compileProgram(source) {
   needCompiler('cc', ['gcc', 'libc6-dev']);
   mkdirSync(dirname(program), { recursive: true });
   const unfinished = `${program}.${process.pid}`;
-  const result = capture(['cc', ...warnings, '-O2', '-o', unfinished, inRoot(source)]);
+  const result = capture(['cc', ...warnings, '-D_GNU_SOURCE', '-O2', '-o', unfinished, inRoot(source)]);
   if (!result.ok) fail(`cc cannot compile ${source}`, result.output.trimEnd());
   renameSync(unfinished, program);
   return program;
