@@ -5,7 +5,7 @@
  * Rules of every function that JavaScript sees:
  *   - it returns a number >= 0, or -errno; it throws only on misuse (wrong type, out of bounds);
  *   - it keeps no pointer into JavaScript memory after it has returned;
- *   - it never waits;
+ *   - it never waits, but for the thread that visits another network namespace (netns.c);
  *   - state hangs on the environment (struct env), so that worker threads do not meet each other.
  */
 #ifndef VNIC_CORE_H
@@ -53,6 +53,7 @@ extern const struct native_function offload_functions[]; /* offload.c */
 extern const struct native_function udp_functions[];     /* udp.c */
 extern const struct native_function aead_functions[];    /* aead.c */
 extern const struct native_function bpf_functions[];     /* bpf.c */
+extern const struct native_function netns_functions[];   /* netns.c */
 
 /* args.c: reading arguments; each throws a TypeError and returns false on a wrong one. */
 bool get_args(napi_env env, napi_callback_info info, size_t want, napi_value *argv);
@@ -78,6 +79,7 @@ struct env *env_state(napi_env env);
 napi_value fd_open(napi_env env, napi_callback_info info);
 napi_value fd_own(napi_env env, napi_callback_info info);
 napi_value fd_disown(napi_env env, napi_callback_info info);
+napi_value fd_copy_from(napi_env env, napi_callback_info info);
 napi_value fd_close(napi_env env, napi_callback_info info);
 napi_value fd_close_async(napi_env env, napi_callback_info info);
 napi_value fd_ioctl(napi_env env, napi_callback_info info);

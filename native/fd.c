@@ -106,6 +106,32 @@ napi_value fd_disown(napi_env env, napi_callback_info info)
 	return to_number(env, forget_fd(env_state(env), fd) ? fd : -EBADF);
 }
 
+/*
+ * copyFrom(pid, fd): fd | -errno. The same open file as that descriptor of another process (Linux 5.6), owned here and
+ * close-on-exec. As for ptrace(2), it takes the same user and what security modules demand, or CAP_SYS_PTRACE.
+ */
+napi_value fd_copy_from(napi_env env, napi_callback_info info)
+{
+	napi_value argv[MAX_ARGS];
+	int32_t pid, fd;
+	long process, copy;
+
+	if (!get_args(env, info, 2, argv) || !get_i32(env, argv[0], &pid) || !get_i32(env, argv[1], &fd))
+		return NULL;
+	process = syscall(SYS_pidfd_open, pid, 0);
+	if (process < 0)
+		return to_result(env, -1);
+	copy = syscall(SYS_pidfd_getfd, (int)process, fd, 0);
+	if (copy < 0)
+		copy = -(long)errno;
+	close((int)process);
+	if (copy >= 0 && !own_fd(env_state(env), (int32_t)copy)) {
+		close((int)copy);
+		return to_number(env, -ENOMEM);
+	}
+	return to_number(env, copy);
+}
+
 /* close(fd): 0 | -errno; -EBADF for a descriptor that the environment does not own. */
 napi_value fd_close(napi_env env, napi_callback_info info)
 {

@@ -16,6 +16,7 @@ static const struct native_function basic_functions[] = {
 	{"open", fd_open},
 	{"own", fd_own},
 	{"disown", fd_disown},
+	{"copyFrom", fd_copy_from},
 	{"close", fd_close},
 	{"closeAsync", fd_close_async},
 	{"ioctl", fd_ioctl},
@@ -38,7 +39,7 @@ static const struct native_function basic_functions[] = {
 };
 
 static const struct native_function *const function_tables[] = {
-	basic_functions, offload_functions, udp_functions, aead_functions, bpf_functions,
+	basic_functions, offload_functions, udp_functions, aead_functions, bpf_functions, netns_functions,
 };
 
 /* Runs when the environment ends, also by worker.terminate(): nothing of it may stay open. */

@@ -92,6 +92,11 @@ export const errorCatalogue = {
   VNIC_ADDRESS_EXISTS: { title: 'The interface has that address already.', exit: 'cannotCreate' },
   VNIC_NO_SUCH_ROUTE: { title: 'No such route.', exit: 'noInput' },
   VNIC_ROUTE_EXISTS: { title: 'The route exists already.', exit: 'cannotCreate' },
+  VNIC_NO_SUCH_NEIGHBOUR: { title: 'No such neighbour or forwarding entry.', exit: 'noInput' },
+  VNIC_NEIGHBOUR_EXISTS: { title: 'The neighbour or forwarding entry exists already.', exit: 'cannotCreate' },
+  VNIC_NO_SUCH_RULE: { title: 'No such rule.', exit: 'noInput' },
+  VNIC_RULE_EXISTS: { title: 'The rule exists already.', exit: 'cannotCreate' },
+  VNIC_NO_SUCH_SYSCTL: { title: 'The kernel has no setting of that name.', exit: 'noInput' },
   VNIC_EVENTS_LOST: {
     title: 'The kernel dropped netlink events because they were not read in time.',
     exit: 'tempFailure',
@@ -99,7 +104,12 @@ export const errorCatalogue = {
 
   VNIC_NO_SUCH_USER: { title: 'No user of that name.', exit: 'usage' },
   VNIC_NO_SUCH_GROUP: { title: 'No group of that name.', exit: 'usage' },
-  VNIC_NAMESPACE_FORBIDDEN: { title: 'This user may not make a user and network namespace.', exit: 'noPermission' },
+  VNIC_NO_SUCH_NAMESPACE: { title: 'No such network namespace.', exit: 'noInput' },
+  VNIC_NAMESPACE_EXISTS: { title: 'A network namespace of that name exists already.', exit: 'cannotCreate' },
+  VNIC_NAMESPACE_FORBIDDEN: {
+    title: 'This user may not make, enter or delete such a namespace.',
+    exit: 'noPermission',
+  },
   VNIC_PROGRAM_MISSING: { title: 'A program that the command needs is not installed.', exit: 'unavailable' },
 } as const;
 

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { VnicError } from '../base/index.ts';
 import type { NativeAead } from './aead.ts';
 import type { NativeBpf } from './bpf.ts';
+import type { NativeNetns } from './netns.ts';
 import type { NativeOffload } from './offload.ts';
 import type { NativeUdp } from './udp.ts';
 
@@ -18,7 +19,7 @@ import type { NativeUdp } from './udp.ts';
 export type PollHandle = { readonly __brand: 'PollHandle' };
 
 /** Every function of the core. */
-export interface NativeCore extends NativeOffload, NativeUdp, NativeAead, NativeBpf {
+export interface NativeCore extends NativeOffload, NativeUdp, NativeAead, NativeBpf, NativeNetns {
   abi(): number;
 
   /** `open(2)` with `O_CLOEXEC`. The descriptor belongs to this thread's environment and is closed with it. */
@@ -27,6 +28,8 @@ export interface NativeCore extends NativeOffload, NativeUdp, NativeAead, Native
   own(fd: number): number;
   /** Hands a descriptor to the caller, who closes it from now on. */
   disown(fd: number): number;
+  /** `pidfd_getfd(2)`: the same open file as a descriptor of another process, as far as this user may look into it. */
+  copyFrom(pid: number, fd: number): number;
   /** `-EBADF` for a descriptor that is not owned, so that a stale number closes nobody's file. */
   close(fd: number): number;
   /**

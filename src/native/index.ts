@@ -2,6 +2,7 @@
 
 export type { AeadKeyHandle, AeadLibraryHandle } from './aead.ts';
 export { type NativeCore, nativeCandidates, nativeCore, type PollHandle } from './binding.ts';
+export { NetnsStep } from './netns.ts';
 export {
   COALESCE_STATE_WORDS,
   CoalesceKind,

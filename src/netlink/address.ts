@@ -195,6 +195,15 @@ export function ipAddressOf(bytes: Uint8Array | undefined, family: IpFamily): Ip
   return bytes?.length === (family === 4 ? 4 : 16) ? IpAddress.fromBytes(bytes) : undefined;
 }
 
+/** A prefix of that family; without bytes the one of that length with no bit set. */
+export function prefixOf(bytes: Uint8Array | undefined, prefixLen: number, family: IpFamily): Cidr | MessageFault {
+  const addressLen = family === 4 ? 4 : 16;
+  if (prefixLen > addressLen * 8) return 'bad-length';
+  if (bytes === undefined) return new Cidr(IpAddress.fromBytes(new Uint8Array(addressLen)), prefixLen);
+  const address = ipAddressOf(bytes, family);
+  return address === undefined ? 'truncated' : new Cidr(address, prefixLen);
+}
+
 /** `struct ifa_cacheinfo`: 0 preferred u32 | 4 valid u32 | 8 created u32 | 12 updated u32; times in seconds. */
 function parseLifetimes(attributes: Attributes): { validLft: Lifetime; preferredLft: Lifetime } {
   const bytes = attributes.bytes(Ifa.CACHEINFO);

@@ -17,7 +17,8 @@ import {
   type LinkSelector,
   MAX_INTERFACE_NAME_LEN,
 } from './interface-name.ts';
-import { checkU32, collectInto, type Links, type RequestOptions } from './links.ts';
+import { checkU32 } from './link-spec.ts';
+import { collectInto, type Links, type RequestOptions } from './links.ts';
 import { scopes } from './names.ts';
 import { dumpMessage, type NetlinkRequester, requestMessage } from './socket.ts';
 

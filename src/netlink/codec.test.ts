@@ -1,5 +1,5 @@
 /**
- * The codecs of links, addresses, routes and neighbours on messages of kernel 6.18, whose meaning
+ * The codecs of links, addresses, routes, rules, neighbours and forwarding entries on messages of kernel 6.18, whose meaning
  * `ip -d` confirmed when they were taken.
  */
 
@@ -8,12 +8,15 @@ import { describe, expect, it } from 'vitest';
 
 import { Cidr, IpAddress } from '../base/index.ts';
 import { parseAddress, putNewAddress } from './address.ts';
+import { putBridge } from './bridge.ts';
 import { Rtm } from './constants.ts';
 import { parseEvent } from './event.ts';
+import { parseFdbEntry } from './fdb-entry.ts';
 import { linkFlags, parseLink, putLinkChange, putLinkSelector } from './link.ts';
 import { MessageBuilder, type MessageFault, type NetlinkMessage, splitMessages } from './message.ts';
 import { parseNeighbour } from './neighbour.ts';
 import { parseRoute, putRoute, type RouteFields } from './route.ts';
+import { parseRule } from './rule.ts';
 
 /** A multi-queue TAP device that is up, with nobody attached. Counters numbered, attributes that are not read cut out. */
 const tapLink = fromHex(
@@ -60,7 +63,43 @@ const permanentNeighbour = fromHex(
     '000000001400030007000000070000000700000000000000',
 );
 
-const all = { tapLink, ipv4Address, ipv6Address, multipathRoute, defaultRoute, permanentNeighbour };
+/** `bridge fdb add 02:00:00:00:00:aa dev p0 master static`; p0 is link 4, its bridge link 2 */
+const staticFdbEntry = fromHex(
+  '4c0000001c00000000000000000000000700000004000000400000000a0002000200000000aa0000080009000200000008000f0000' +
+    '0000001400030000000000000000000000000000000000',
+);
+
+/**
+ * `ip rule add not priority 103 from 10.1.0.0/24 to 10.2.0.1 iif p0 oif p1 fwmark 0x10/0xff tos 0x10 ipproto udp sport 53
+ * dport 1000-2000 uidrange 0-99 table 1000 suppress_prefixlength 0`
+ */
+const fullRule = fromHex(
+  '98000000200000000eb2066b1c59000002201810fc0000010200000008000f00e803000008000e0000000000050015000000000007' +
+    '000300703000000700110070310000080006006700000008000a001000000008001000ff0000000c001400000000006300000008' +
+    '0017003500350006001c00ffff000008001800e803d0070500160011000000080001000a020001080002000a010000',
+);
+
+/** `ip -6 rule add priority 100 from fd01::/64 prohibit protocol static` */
+const prohibitRule = fromHex(
+  '50000000200000000eb2066b215900000a004000000000080000000008000f000000000008000e00ffffffff05001500040000000800' +
+    '06006400000014000200fd010000000000000000000000000000',
+);
+
+/** `ip netns set red 7` */
+const namespaceId = fromHex('1c000000580000000eb2066b24590000000000000800010007000000');
+
+const all = {
+  tapLink,
+  ipv4Address,
+  ipv6Address,
+  multipathRoute,
+  defaultRoute,
+  permanentNeighbour,
+  staticFdbEntry,
+  fullRule,
+  prohibitRule,
+  namespaceId,
+};
 
 describe('parseLink', () => {
   it('reads a TAP device with everything that the kernel says of it', () => {
@@ -347,6 +386,77 @@ describe('parseNeighbour', () => {
   });
 });
 
+describe('parseFdbEntry', () => {
+  it('reads an entry that was set by hand, and leaves out neighbours', () => {
+    expect(plain(parseFdbEntry(bodyOf(staticFdbEntry)))).toEqual({
+      mac: '02:00:00:00:00:aa',
+      linkIndex: 4,
+      master: 2,
+      type: 'static',
+      flags: [],
+    });
+    expect(parseFdbEntry(bodyOf(permanentNeighbour))).toBeUndefined();
+  });
+});
+
+describe('parseRule', () => {
+  it('reads a rule with everything that it can ask for', () => {
+    expect(plain(parseRule(bodyOf(fullRule)))).toEqual({
+      family: 4,
+      priority: 103,
+      from: '10.1.0.0/24',
+      to: '10.2.0.1/32',
+      iif: 'p0',
+      oif: 'p1',
+      fwmark: 16,
+      fwmask: 255,
+      tos: 16,
+      invert: true,
+      action: 'table',
+      table: 1000,
+      suppressPrefixLength: 0,
+      ipProtocol: 17,
+      sourcePorts: { from: 53, to: 53 },
+      destinationPorts: { from: 1000, to: 2000 },
+      uids: { from: 0, to: 99 },
+      protocol: 'unspec',
+    });
+  });
+
+  it('reads one that looks in no table', () => {
+    expect(plain(parseRule(bodyOf(prohibitRule)))).toEqual({
+      family: 6,
+      priority: 100,
+      from: 'fd01::/64',
+      tos: 0,
+      invert: false,
+      action: 'prohibit',
+      table: 0,
+      protocol: 'static',
+    });
+  });
+});
+
+describe('settings of bridges', () => {
+  it('are read back as they were written', () => {
+    const settings = {
+      stp: true,
+      ageingTimeSec: 60.25,
+      forwardDelaySec: 4,
+      helloTimeSec: 1,
+      maxAgeSec: 8,
+      priority: 4096,
+      vlanFiltering: true,
+      vlanDefaultPvid: 7,
+      multicastSnooping: false,
+      groupForwardMask: 8,
+    };
+    const { body } = messageOf(putBridge(putLinkSelector(new MessageBuilder(Rtm.NEWLINK, 0), 3), settings).finish(1));
+    const link = parseLink(body);
+    expect(typeof link === 'object' ? link.bridge : link).toMatchObject(settings);
+  });
+});
+
 describe('any message', () => {
   it('cut at any length is whole in itself or a fault, and never an exception', () => {
     for (const bytes of Object.values(all)) {
@@ -405,6 +515,7 @@ function bodyOf(bytes: Uint8Array): Uint8Array {
 }
 
 function fixedLenOf(type: number): number {
+  if (type >= Rtm.NEWNSID) return 1;
   if (type < Rtm.NEWADDR) return 16;
   return type < Rtm.NEWROUTE ? 8 : 12;
 }

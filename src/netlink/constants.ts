@@ -28,6 +28,7 @@ export const MSG_TRUNC: number = 0x20;
 export const AF_UNSPEC: number = 0;
 export const AF_INET: number = 2;
 export const AF_INET6: number = 10;
+export const AF_BRIDGE: number = 7;
 
 /** `netlink.h`: control message types. */
 export const NLMSG_NOOP: number = 1;
@@ -71,6 +72,14 @@ export const Rtm = {
   NEWNEIGH: 28,
   DELNEIGH: 29,
   GETNEIGH: 30,
+  NEWRULE: 32,
+  DELRULE: 33,
+  GETRULE: 34,
+  NEWNSID: 88,
+  DELNSID: 89,
+  GETNSID: 90,
+  NEWLINKPROP: 108,
+  DELLINKPROP: 109,
 } as const;
 
 /** `rtnetlink.h`, `enum rtnetlink_groups`: multicast groups of events. */
@@ -79,8 +88,11 @@ export const Rtnlgrp = {
   NEIGH: 3,
   IPV4_IFADDR: 5,
   IPV4_ROUTE: 7,
+  IPV4_RULE: 8,
   IPV6_IFADDR: 9,
   IPV6_ROUTE: 11,
+  IPV6_RULE: 19,
+  NSID: 28,
 } as const;
 
 /** `if_link.h`: attributes of `RTM_*LINK`. */
@@ -92,6 +104,7 @@ export const Ifla = {
   LINK: 5,
   QDISC: 6,
   MASTER: 10,
+  PROTINFO: 12,
   TXQLEN: 13,
   OPERSTATE: 16,
   LINKMODE: 17,
@@ -99,6 +112,7 @@ export const Ifla = {
   IFALIAS: 20,
   STATS64: 23,
   GROUP: 27,
+  NET_NS_FD: 28,
   PROMISCUITY: 30,
   NUM_TX_QUEUES: 31,
   NUM_RX_QUEUES: 32,
@@ -116,7 +130,47 @@ export const Ifla = {
 } as const;
 
 /** `if_link.h`: attributes nested in `IFLA_LINKINFO`. */
-export const IflaInfo = { KIND: 1, DATA: 2 } as const;
+export const IflaInfo = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
+
+/** `veth.h`: attributes nested in `IFLA_INFO_DATA` of the kind `veth`. */
+export const VETH_INFO_PEER: number = 1;
+
+/** `if_link.h`: attributes nested in `IFLA_INFO_DATA` of the kind `bridge`; times in 1/100 s (`USER_HZ`). */
+export const IflaBr = {
+  FORWARD_DELAY: 1,
+  HELLO_TIME: 2,
+  MAX_AGE: 3,
+  AGEING_TIME: 4,
+  STP_STATE: 5,
+  PRIORITY: 6,
+  VLAN_FILTERING: 7,
+  GROUP_FWD_MASK: 9,
+  ROOT_ID: 10,
+  BRIDGE_ID: 11,
+  ROOT_PORT: 12,
+  ROOT_PATH_COST: 13,
+  MCAST_SNOOPING: 23,
+  VLAN_DEFAULT_PVID: 39,
+} as const;
+
+/** `if_link.h`: attributes nested in `IFLA_INFO_SLAVE_DATA` of a port of a bridge. */
+export const IflaBrport = {
+  STATE: 1,
+  PRIORITY: 2,
+  COST: 3,
+  MODE: 4,
+  GUARD: 5,
+  PROTECT: 6,
+  FAST_LEAVE: 7,
+  LEARNING: 8,
+  UNICAST_FLOOD: 9,
+  NO: 18,
+  MCAST_FLOOD: 27,
+  BCAST_FLOOD: 30,
+  NEIGH_SUPPRESS: 32,
+  ISOLATED: 33,
+  LOCKED: 39,
+} as const;
 
 /** `if_link.h`: attributes nested in `IFLA_INFO_DATA` of the kind `tun`. */
 export const IflaTun = {
@@ -216,7 +270,56 @@ export const RT_TABLE_UNSPEC: number = 0;
 export const RT_TABLE_MAIN: number = 254;
 
 /** `neighbour.h`: attributes of `RTM_*NEIGH`. */
-export const Nda = { DST: 1, LLADDR: 2, IFINDEX: 8 } as const;
+export const Nda = { DST: 1, LLADDR: 2, VLAN: 5, IFINDEX: 8, MASTER: 9, PROTOCOL: 12 } as const;
+
+/** `neighbour.h`, `NUD_*`: states. */
+export const Nud = {
+  INCOMPLETE: 0x01,
+  REACHABLE: 0x02,
+  STALE: 0x04,
+  DELAY: 0x08,
+  PROBE: 0x10,
+  FAILED: 0x20,
+  NOARP: 0x40,
+  PERMANENT: 0x80,
+} as const;
+
+/** `neighbour.h`, `NTF_*`: flags. */
+export const Ntf = {
+  USE: 0x01,
+  SELF: 0x02,
+  MASTER: 0x04,
+  PROXY: 0x08,
+  EXT_LEARNED: 0x10,
+  OFFLOADED: 0x20,
+  STICKY: 0x40,
+  ROUTER: 0x80,
+} as const;
+
+/** `fib_rules.h`: attributes of `RTM_*RULE`. */
+export const Fra = {
+  DST: 1,
+  SRC: 2,
+  IIFNAME: 3,
+  GOTO: 4,
+  PRIORITY: 6,
+  FWMARK: 10,
+  SUPPRESS_PREFIXLEN: 14,
+  TABLE: 15,
+  FWMASK: 16,
+  OIFNAME: 17,
+  UID_RANGE: 20,
+  PROTOCOL: 21,
+  IP_PROTO: 22,
+  SPORT_RANGE: 23,
+  DPORT_RANGE: 24,
+} as const;
+
+/** `fib_rules.h`: flag of a rule that holds for what does not match. */
+export const FIB_RULE_INVERT: number = 2;
+
+/** `net_namespace.h`: attributes of `RTM_*NSID`. */
+export const Netnsa = { NSID: 1, FD: 3 } as const;
 
 /** `netlink.h`: the protocol of generic netlink sockets. */
 export const NETLINK_GENERIC: number = 16;

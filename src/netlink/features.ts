@@ -4,6 +4,7 @@
  * `net/ethtool/common.c`, since their numbers differ between kernels.
  */
 
+import type { NetnsOptions } from '../netns/index.ts';
 import { EthtoolBit, EthtoolBitset, EthtoolFeatures, EthtoolHeader, EthtoolMsg } from './constants.ts';
 import { genericRequestSync } from './generic.ts';
 import { checkLinkSelector, describeLink, type LinkSelector } from './interface-name.ts';
@@ -24,23 +25,26 @@ export interface LinkFeatures {
  * @throws VNIC_NO_SUCH_INTERFACE, VNIC_UNSUPPORTED before Linux 5.8, VNIC_NETLINK, VNIC_SYSTEM_CALL,
  *   and what is wrong with the selector
  */
-export function readFeaturesSync(link: LinkSelector): LinkFeatures {
+export function readFeaturesSync(link: LinkSelector, options: NetnsOptions = {}): LinkFeatures {
   const attempted = `read the features of ${describeLink(link)}`;
   checkLinkSelector(link, attempted);
   let active: ReadonlySet<string> = new Set();
   let wanted: ReadonlySet<string> = new Set();
-  genericRequestSync({
-    subject: 'link',
-    attempted,
-    call: 'ETHTOOL_MSG_FEATURES_GET',
-    family: FAMILY,
-    command: EthtoolMsg.FEATURES_GET,
-    fill: (builder) => putHeader(builder, link),
-    onAnswer: (attributes) => {
-      active = parseBitset(attributes.nested(EthtoolFeatures.ACTIVE));
-      wanted = parseBitset(attributes.nested(EthtoolFeatures.WANTED));
+  genericRequestSync(
+    {
+      subject: 'link',
+      attempted,
+      call: 'ETHTOOL_MSG_FEATURES_GET',
+      family: FAMILY,
+      command: EthtoolMsg.FEATURES_GET,
+      fill: (builder) => putHeader(builder, link),
+      onAnswer: (attributes) => {
+        active = parseBitset(attributes.nested(EthtoolFeatures.ACTIVE));
+        wanted = parseBitset(attributes.nested(EthtoolFeatures.WANTED));
+      },
     },
-  });
+    options,
+  );
   return { active, wanted };
 }
 
@@ -49,20 +53,27 @@ export function readFeaturesSync(link: LinkSelector): LinkFeatures {
  * wanted all the same.
  * @throws VNIC_NO_PRIVILEGE, and what `readFeaturesSync` throws
  */
-export function wantFeaturesSync(link: LinkSelector, wanted: ReadonlyMap<string, boolean>): void {
+export function wantFeaturesSync(
+  link: LinkSelector,
+  wanted: ReadonlyMap<string, boolean>,
+  options: NetnsOptions = {},
+): void {
   const attempted = `set ${[...wanted].map(([name, on]) => `${name} ${on ? 'on' : 'off'}`).join(', ')} of ${describeLink(link)}`;
   checkLinkSelector(link, attempted);
-  genericRequestSync({
-    subject: 'link',
-    attempted,
-    call: 'ETHTOOL_MSG_FEATURES_SET',
-    family: FAMILY,
-    command: EthtoolMsg.FEATURES_SET,
-    fill: (builder) => {
-      putHeader(builder, link);
-      builder.nested(EthtoolFeatures.WANTED, (set) => putBitset(set, wanted));
+  genericRequestSync(
+    {
+      subject: 'link',
+      attempted,
+      call: 'ETHTOOL_MSG_FEATURES_SET',
+      family: FAMILY,
+      command: EthtoolMsg.FEATURES_SET,
+      fill: (builder) => {
+        putHeader(builder, link);
+        builder.nested(EthtoolFeatures.WANTED, (set) => putBitset(set, wanted));
+      },
     },
-  });
+    options,
+  );
 }
 
 function putHeader(builder: MessageBuilder, link: LinkSelector): void {

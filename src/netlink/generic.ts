@@ -6,6 +6,7 @@
  */
 
 import { VnicError } from '../base/index.ts';
+import type { NetnsOptions } from '../netns/index.ts';
 import { CtrlAttr, CtrlCmd, GENL_ID_CTRL, NETLINK_GENERIC } from './constants.ts';
 import { type Attributes, type MessageBuilder, type MessageFault, parseBody } from './message.ts';
 import type { RequestContext } from './request-error.ts';
@@ -30,7 +31,7 @@ export interface GenericRequest extends RequestContext {
  * Does one request on a socket of its own, without waiting.
  * @throws VNIC_UNSUPPORTED when this kernel has no such family or command, and what `requestSync` throws
  */
-export function genericRequestSync(request: GenericRequest): void {
+export function genericRequestSync(request: GenericRequest, options: NetnsOptions = {}): void {
   const { family, fill, command, onAnswer, ...context } = request;
   const message = requestMessage(familyId(family, context)).fixed(GENERIC_HEADER_LEN, putHeader(command));
   fill(message);
@@ -40,7 +41,7 @@ export function genericRequestSync(request: GenericRequest): void {
     onAnswer?.(parsed.attributes);
     return undefined;
   };
-  requestSync({ ...context, message, onMessage }, NETLINK_GENERIC);
+  requestSync({ ...context, message, onMessage }, { ...options, protocol: NETLINK_GENERIC });
 }
 
 function familyId(name: string, context: RequestContext): number {
@@ -63,7 +64,7 @@ function familyId(name: string, context: RequestContext): number {
       message: message.text(CtrlAttr.FAMILY_NAME, name),
       onMessage,
     },
-    NETLINK_GENERIC,
+    { protocol: NETLINK_GENERIC },
   );
   if (id === undefined) {
     throw new VnicError('VNIC_NETLINK', {

@@ -18,6 +18,8 @@ export type LinkSelector = string | number;
 export interface CheckInterfaceNameOptions {
   /** Allow one `%d`, which the kernel replaces by the lowest free number. Default false. */
   readonly pattern?: boolean;
+  /** Bytes; default 15, `MAX_ALTERNATIVE_NAME_LEN` for further names. */
+  readonly maxLen?: number;
 }
 
 /**
@@ -29,7 +31,7 @@ export interface CheckInterfaceNameOptions {
 export function checkInterfaceName(name: string, attempted: string, options: CheckInterfaceNameOptions = {}): void {
   checkCharacters(name, attempted);
   if (name.includes('%')) checkPattern(name, attempted, options.pattern ?? false);
-  checkLength(name, attempted, MAX_INTERFACE_NAME_LEN);
+  checkLength(name, attempted, options.maxLen ?? MAX_INTERFACE_NAME_LEN);
 }
 
 /**
@@ -93,7 +95,7 @@ function checkLength(name: string, attempted: string, limit: number): void {
   throw new VnicError('VNIC_NAME_TOO_LONG', {
     attempted,
     reason: `the name has ${length} bytes, the kernel takes ${limit}`,
-    hint: `Choose a name of at most ${MAX_INTERFACE_NAME_LEN} bytes.`,
+    hint: `Choose a name of at most ${limit} bytes.`,
   });
 }
 

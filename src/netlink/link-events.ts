@@ -1,5 +1,5 @@
 /**
- * Events of links, addresses, routes and neighbours as they happen.
+ * Events of links, addresses, routes, rules, neighbours, forwarding entries and namespace ids as they happen.
  *
  * Theory of operation
  *
@@ -17,8 +17,9 @@
 
 import { aborted, Listeners, throwIfAborted, VnicError } from '../base/index.ts';
 import { errno, nativeCore, Poll, PollEvent, systemError } from '../native/index.ts';
+import type { NetnsOptions } from '../netns/index.ts';
 import { SO_RCVBUF, SO_RCVBUFFORCE, SOL_SOCKET } from './constants.ts';
-import { type EventGroup, groupMask, lostEvent, type NetlinkEvent, parseEvent } from './event.ts';
+import { type EventGroup, groupMask, isWanted, lostEvent, type NetlinkEvent, parseEvent } from './event.ts';
 import { splitMessages } from './message.ts';
 import { NetlinkSocket } from './socket.ts';
 
@@ -28,7 +29,7 @@ const DEFAULT_RECEIVE_BUFFER_BYTES = 1024 * 1024;
 const DATAGRAMS_PER_TURN = 16;
 
 /** What to be told of, and how. */
-export interface LinkEventsOptions {
+export interface LinkEventsOptions extends NetnsOptions {
   /** Default `['link']`. */
   readonly groups?: readonly EventGroup[];
   /**
@@ -41,9 +42,9 @@ export interface LinkEventsOptions {
 }
 
 /**
- * Starts to listen, in the network namespace of this thread. Events from now on are kept until they are read.
+ * Starts to listen, in the network namespace of this thread or that of `netns`. Events from now on are kept until they are read.
  * Needs no privilege. Does not wait.
- * @throws VNIC_NATIVE_MISSING, VNIC_SYSTEM_CALL, VNIC_TOO_MANY_FILES
+ * @throws VNIC_NATIVE_MISSING, VNIC_SYSTEM_CALL, VNIC_TOO_MANY_FILES, VNIC_NO_SUCH_NAMESPACE, VNIC_NAMESPACE_FORBIDDEN
  */
 export function openLinkEvents(options: LinkEventsOptions = {}): LinkEvents {
   return new LinkEvents(options);
@@ -52,6 +53,7 @@ export function openLinkEvents(options: LinkEventsOptions = {}): LinkEvents {
 /** An open stream of events: `for await` it, or add handlers by `onEvent`. Close it at the end. */
 export class LinkEvents implements AsyncIterable<NetlinkEvent>, AsyncDisposable {
   readonly #socket: NetlinkSocket;
+  readonly #groups: readonly EventGroup[];
   readonly #signal: AbortSignal | undefined;
   readonly #handlers = new Listeners<{ event: NetlinkEvent }>();
   #reader: 'none' | 'iterating' | 'pushing' = 'none';
@@ -65,7 +67,11 @@ export class LinkEvents implements AsyncIterable<NetlinkEvent>, AsyncDisposable 
 
   /** Use `openLinkEvents`. */
   constructor(options: LinkEventsOptions) {
-    this.#socket = new NetlinkSocket('listen to netlink events', { groups: groupMask(options.groups ?? ['link']) });
+    this.#groups = options.groups ?? ['link'];
+    this.#socket = new NetlinkSocket('listen to netlink events', {
+      groups: groupMask(this.#groups),
+      ...(options.netns !== undefined && { netns: options.netns }),
+    });
     this.#signal = options.signal;
     setReceiveBuffer(this.#socket.fd, options.receiveBufferBytes ?? DEFAULT_RECEIVE_BUFFER_BYTES);
   }
@@ -174,7 +180,8 @@ export class LinkEvents implements AsyncIterable<NetlinkEvent>, AsyncDisposable 
     for (const message of messages) {
       const event = parseEvent(message);
       if (typeof event === 'string') this.#malformed++;
-      else if (event !== undefined) this.#pending.push(event);
+      // Neighbours and forwarding entries share a group of the kernel.
+      else if (event !== undefined && isWanted(event, this.#groups)) this.#pending.push(event);
     }
     return true;
   }

@@ -4,10 +4,19 @@
  *
  *   struct ifinfomsg   0 family u8 | 1 pad u8 | 2 type u16 (ARPHRD) | 4 index i32 | 8 flags u32 | 12 change u32
  *
- * Not read: SR-IOV functions, per-family data (IFLA_AF_SPEC), XDP, the data of kinds other than tun.
+ * Not read: SR-IOV functions, per-family data (IFLA_AF_SPEC), XDP, the data of kinds other than tun and bridge.
  */
 
 import { MacAddress } from '../base/index.ts';
+import type { NetnsSelector } from '../netns/index.ts';
+import {
+  type BridgeInfo,
+  type BridgePortInfo,
+  type BridgePortSettings,
+  type BridgeSettings,
+  parseBridge,
+  parseBridgePort,
+} from './bridge.ts';
 import { AF_UNSPEC, IFF_TAP, IFF_TUN, Iff, Ifla, IflaInfo, IflaTun } from './constants.ts';
 import { interfaceNameLen, type LinkSelector, MAX_INTERFACE_NAME_LEN } from './interface-name.ts';
 import { type LinkStatistics, parseLinkStatistics } from './link-statistics.ts';
@@ -55,6 +64,10 @@ export interface LinkInfo {
   /** `tun` (TUN and TAP), `veth`, `bridge`, ...; undefined for hardware and loopback. */
   readonly kind: string | undefined;
   readonly tun: TunInfo | undefined;
+  /** Of a bridge: its settings. */
+  readonly bridge: BridgeInfo | undefined;
+  /** Of a port of a bridge: the settings of the port. */
+  readonly bridgePort: BridgePortInfo | undefined;
   /** Names of the flags, in the order of iproute2. */
   readonly flags: readonly LinkFlag[];
   /** `ifi_flags`, see `if.h`. */
@@ -121,6 +134,15 @@ export interface LinkChange {
   readonly group?: number;
   /** Make it a port of this bridge or bond, by index; 0 takes it out. */
   readonly master?: number;
+  /**
+   * Move it to another network namespace, where it is down, without addresses and, if need be, under another index; what
+   * else is asked for is done there. Bridges cannot be moved.
+   */
+  readonly netns?: NetnsSelector;
+  /** Of a bridge. */
+  readonly bridge?: BridgeSettings;
+  /** Of a port of a bridge, which this same change may make it. */
+  readonly bridgePort?: BridgePortSettings;
 }
 
 /**
@@ -143,6 +165,9 @@ export function parseLink(body: Uint8Array): LinkInfo | undefined | MessageFault
     altNames: parseAltNames(attributes),
     kind,
     tun: kind === 'tun' ? parseTun(info?.nested(IflaInfo.DATA)) : undefined,
+    bridge: kind === 'bridge' ? parseBridge(info?.nested(IflaInfo.DATA)) : undefined,
+    bridgePort:
+      info?.text(IflaInfo.SLAVE_KIND) === 'bridge' ? parseBridgePort(info.nested(IflaInfo.SLAVE_DATA)) : undefined,
     flags: linkFlags(flagBits),
     flagBits,
     isUp: (flagBits & Iff.UP) !== 0,
@@ -218,9 +243,19 @@ export function putLinkSelector(
   return builder.text(fits ? Ifla.IFNAME : Ifla.ALT_IFNAME, link);
 }
 
-/** Appends everything of a change to a request whose link is selected by index. */
-export function putLinkChange(builder: MessageBuilder, index: number, change: LinkChange): MessageBuilder {
+/**
+ * Appends a change to a request whose link is selected by index, all but what is in nested attributes of the kind.
+ * @param index 0 for a link that is made.
+ * @param netnsFd descriptor of the namespace of `change.netns`.
+ */
+export function putLinkChange(
+  builder: MessageBuilder,
+  index: number,
+  change: LinkChange,
+  netnsFd?: number,
+): MessageBuilder {
   putLinkSelector(builder, index, changedFlags(change));
+  if (netnsFd !== undefined) builder.u32(Ifla.NET_NS_FD, netnsFd);
   if (change.mac !== undefined) builder.bytes(Ifla.ADDRESS, change.mac.bytes);
   if (change.mtu !== undefined) builder.u32(Ifla.MTU, change.mtu);
   if (change.txQueueLen !== undefined) builder.u32(Ifla.TXQLEN, change.txQueueLen);

@@ -1,14 +1,20 @@
-/** Links: list, read, change, delete. */
+/** Links: list, read, make, change, move, delete. */
 
 import { invalidArgument, isVnicError } from '../base/index.ts';
-import { Rtm } from './constants.ts';
-import { checkInterfaceName, checkLinkSelector, describeLink, type LinkSelector } from './interface-name.ts';
+import { type NetnsOptions, type NetnsSelector, NetworkNamespace, openNetworkNamespace } from '../netns/index.ts';
+import { putBridge, putBridgePort } from './bridge.ts';
+import { Ifla, NLM_F_CREATE, NLM_F_EXCL, Rtm } from './constants.ts';
+import {
+  checkInterfaceName,
+  checkLinkSelector,
+  describeLink,
+  type LinkSelector,
+  MAX_ALTERNATIVE_NAME_LEN,
+} from './interface-name.ts';
 import { type LinkChange, type LinkInfo, parseLink, putLinkChange, putLinkSelector } from './link.ts';
+import { checkChange, checkSpec, describeChange, type LinkEndSpec, type LinkSpec, putLinkSpec } from './link-spec.ts';
 import type { MessageFault, NetlinkMessage } from './message.ts';
-import { dumpMessage, type NetlinkRequest, type NetlinkRequester, requestMessage, requestSync } from './socket.ts';
-
-const U32_MAX = 0xffff_ffff;
-const MAX_ALIAS_LEN = 255;
+import { dumpMessage, type NetlinkRequest, NetlinkRequester, requestMessage, requestSync } from './socket.ts';
 
 /** Whatever waits can be given up by a signal: VNIC_ABORTED. */
 export interface RequestOptions {
@@ -60,14 +66,64 @@ export class Links {
   async set(link: LinkSelector, change: LinkChange, options: RequestOptions = {}): Promise<void> {
     const attempted = `set ${describeChange(change)} of ${describeLink(link)}`;
     checkChange(change, attempted);
+    const { bridge, bridgePort, ...basic } = change;
     const index = await this.resolve(link, attempted, options);
-    await this.#requester.request({
-      subject: 'link',
-      attempted,
-      call: 'RTM_SETLINK',
-      message: putLinkChange(requestMessage(Rtm.SETLINK), index, change),
-      signal: options.signal,
-    });
+    const { signal } = options;
+    if (Object.values(basic).some((value) => value !== undefined)) {
+      await withDescriptors([basic.netns], ([netns]) =>
+        this.#requester.request({
+          subject: 'link',
+          attempted,
+          call: 'RTM_SETLINK',
+          message: putLinkChange(requestMessage(Rtm.SETLINK), index, basic, netns),
+          signal,
+        }),
+      );
+    }
+    if (bridge !== undefined) {
+      // The kernel takes the data of a kind in RTM_NEWLINK only.
+      const message = putBridge(putLinkSelector(requestMessage(Rtm.NEWLINK), index), bridge);
+      await this.#requester.request({ subject: 'link', attempted, call: 'RTM_NEWLINK', message, signal });
+    }
+    if (bridgePort === undefined) return;
+    const message = putBridgePort(requestMessage(Rtm.SETLINK), index, bridgePort, attempted);
+    await this.#requester.request({ subject: 'link', attempted, call: 'RTM_SETLINK', message, signal });
+  }
+
+  /**
+   * Makes a bridge or a veth pair with its settings: all of it or nothing.
+   * @throws VNIC_DEVICE_EXISTS, VNIC_NO_PRIVILEGE, VNIC_INVALID_ARGUMENT, VNIC_INVALID_NAME, VNIC_NAME_TOO_LONG,
+   *   VNIC_NO_SUCH_NAMESPACE, VNIC_UNSUPPORTED (the kernel lacks the driver)
+   */
+  async create(spec: LinkSpec, options: RequestOptions = {}): Promise<void> {
+    const attempted = `create ${spec.kind} ${JSON.stringify(spec.name)}`;
+    checkSpec(spec, attempted);
+    const peer = spec.kind === 'veth' ? spec.peer.netns : undefined;
+    await withDescriptors([spec.netns, peer], ([own, other]) =>
+      this.#requester.request({
+        subject: 'link',
+        attempted,
+        call: 'RTM_NEWLINK',
+        message: putLinkSpec(requestMessage(Rtm.NEWLINK, NLM_F_CREATE | NLM_F_EXCL), spec, { own, peer: other }),
+        signal: options.signal,
+      }),
+    );
+    if (spec.kind === 'veth') await this.#complete(spec.peer, { up: spec.peer.up }, attempted, options);
+    else await this.#complete(spec, { mtu: spec.mtu }, attempted, options);
+  }
+
+  /**
+   * Gives a link further names, of up to 127 bytes each, by which it is found as well.
+   * @throws VNIC_DEVICE_EXISTS (a name is taken), VNIC_NO_PRIVILEGE, VNIC_NO_SUCH_INTERFACE, VNIC_INVALID_NAME,
+   *   VNIC_NAME_TOO_LONG
+   */
+  async addAltNames(link: LinkSelector, names: readonly string[], options: RequestOptions = {}): Promise<void> {
+    await this.#changeAltNames('add', link, names, options);
+  }
+
+  /** Takes further names away. @throws VNIC_NO_SUCH_INTERFACE (also for a name that the link does not have), VNIC_NO_PRIVILEGE */
+  async removeAltNames(link: LinkSelector, names: readonly string[], options: RequestOptions = {}): Promise<void> {
+    await this.#changeAltNames('remove', link, names, options);
   }
 
   /**
@@ -82,6 +138,56 @@ export class Links {
       attempted,
       call: 'RTM_DELLINK',
       message: putLinkSelector(requestMessage(Rtm.DELLINK), link),
+      signal: options.signal,
+    });
+  }
+
+  /**
+   * What the kernel does not take while it makes a link: the far end of a veth pair cannot be up before the two are joined
+   * (ENOTCONN), and a bridge forgets its MTU with the first port unless that was set afterwards.
+   */
+  async #complete(
+    { name, netns }: LinkEndSpec,
+    change: { readonly [Key in 'up' | 'mtu']?: LinkChange[Key] | undefined },
+    attempted: string,
+    options: RequestOptions,
+  ): Promise<void> {
+    const { up, mtu } = change;
+    if (up === undefined && mtu === undefined) return;
+    const requester = netns === undefined ? undefined : new NetlinkRequester(attempted, { netns });
+    const links = requester === undefined ? this : new Links(requester);
+    try {
+      await links.set(name, { ...(up !== undefined && { up }), ...(mtu !== undefined && { mtu }) }, options);
+    } catch (error) {
+      await links.delete(name).catch(() => undefined);
+      throw error;
+    } finally {
+      requester?.close();
+    }
+  }
+
+  async #changeAltNames(
+    operation: 'add' | 'remove',
+    link: LinkSelector,
+    names: readonly string[],
+    options: RequestOptions,
+  ): Promise<void> {
+    const attempted = `${operation} the alternative name ${names.map((name) => JSON.stringify(name)).join(', ')} of ${describeLink(link)}`;
+    if (names.length === 0) throw invalidArgument(attempted, 'at least one name', 'none');
+    for (const name of names) checkInterfaceName(name, attempted, { maxLen: MAX_ALTERNATIVE_NAME_LEN });
+    const index = await this.resolve(link, attempted, options);
+    const adding = operation === 'add';
+    const message = adding
+      ? requestMessage(Rtm.NEWLINKPROP, NLM_F_CREATE | NLM_F_EXCL)
+      : requestMessage(Rtm.DELLINKPROP);
+    putLinkSelector(message, index).nested(Ifla.PROP_LIST, (list) => {
+      for (const name of names) list.text(Ifla.ALT_IFNAME, name);
+    });
+    await this.#requester.request({
+      subject: 'link',
+      attempted,
+      call: adding ? 'RTM_NEWLINKPROP' : 'RTM_DELLINKPROP',
+      message,
       signal: options.signal,
     });
   }
@@ -104,17 +210,37 @@ export class Links {
  * Reads a link at once, on a socket of its own: the kernel answers without a wait. Meant for diagnosis on
  * synchronous paths; use `Netlink.links.get` elsewhere.
  * @returns undefined when there is none of that name or index.
- * @throws VNIC_INVALID_NAME, VNIC_NAME_TOO_LONG, VNIC_INVALID_ARGUMENT, VNIC_SYSTEM_CALL, VNIC_NETLINK
+ * @throws VNIC_INVALID_NAME, VNIC_NAME_TOO_LONG, VNIC_INVALID_ARGUMENT, VNIC_SYSTEM_CALL, VNIC_NETLINK,
+ *   VNIC_NO_SUCH_NAMESPACE, VNIC_NAMESPACE_FORBIDDEN
  */
-export function getLinkSync(link: LinkSelector): LinkInfo | undefined {
+export function getLinkSync(link: LinkSelector, options: NetnsOptions = {}): LinkInfo | undefined {
   const { request, result } = getLinkRequest(link, `read ${describeLink(link)}`);
   try {
-    requestSync(request);
+    requestSync(request, options);
   } catch (error) {
     if (isVnicError(error, 'VNIC_NO_SUCH_INTERFACE')) return undefined;
     throw error;
   }
   return result();
+}
+
+/** Runs `use` with descriptors of the namespaces, open as long as it runs. */
+export async function withDescriptors<T>(
+  selectors: readonly (NetnsSelector | undefined)[],
+  use: (descriptors: readonly (number | undefined)[]) => Promise<T>,
+): Promise<T> {
+  const opened: NetworkNamespace[] = [];
+  try {
+    const descriptors = selectors.map((selector) => {
+      if (selector === undefined || selector instanceof NetworkNamespace) return selector?.fd;
+      const namespace = openNetworkNamespace(selector);
+      opened.push(namespace);
+      return namespace.fd;
+    });
+    return await use(descriptors);
+  } finally {
+    for (const namespace of opened) namespace.closeSync();
+  }
 }
 
 /** The parts of a request that parse each answer of a type into an array. */
@@ -149,33 +275,4 @@ function getLinkRequest(link: LinkSelector, attempted: string): { request: Netli
   };
   // The kernel acknowledges RTM_GETLINK only after it has sent the link.
   return { request, result: () => found[0] as LinkInfo };
-}
-
-function checkChange(change: LinkChange, attempted: string): void {
-  if (Object.values(change).every((value) => value === undefined)) {
-    throw invalidArgument(attempted, 'at least one thing to change', 'none');
-  }
-  if (change.name !== undefined) checkInterfaceName(change.name, attempted);
-  checkU32(change.mtu, 'an MTU in bytes', attempted);
-  checkU32(change.txQueueLen, 'a queue length in packets', attempted);
-  checkU32(change.group, 'a group number', attempted);
-  checkU32(change.master, 'the index of a link, or 0', attempted);
-  if (change.alias !== undefined && new TextEncoder().encode(change.alias).length > MAX_ALIAS_LEN) {
-    throw invalidArgument(attempted, `an alias of at most ${MAX_ALIAS_LEN} bytes`, change.alias);
-  }
-}
-
-/** The kernel's own ranges are narrower and its refusal says them; here only what a u32 can hold. */
-export function checkU32(value: number | undefined, what: string, attempted: string): void {
-  if (value === undefined) return;
-  if (!Number.isInteger(value) || value < 0 || value > U32_MAX) {
-    throw invalidArgument(attempted, `${what}, a whole number from 0 to ${U32_MAX}`, value);
-  }
-}
-
-function describeChange(change: LinkChange): string {
-  const parts = Object.entries(change).filter(([, value]) => value !== undefined);
-  return parts
-    .map(([key, value]) => (typeof value === 'boolean' ? `${key} ${value ? 'on' : 'off'}` : `${key} ${value}`))
-    .join(', ');
 }

@@ -204,8 +204,16 @@ export class MessageBuilder {
     return this.bytes(type, Uint8Array.of(value));
   }
 
+  u16(type: number, value: number): this {
+    return this.bytes(type, new Uint8Array(Uint16Array.of(value).buffer));
+  }
+
   u32(type: number, value: number): this {
     return this.bytes(type, new Uint8Array(Uint32Array.of(value).buffer));
+  }
+
+  i32(type: number, value: number): this {
+    return this.u32(type, value);
   }
 
   /** UTF-8 with a final NUL. */

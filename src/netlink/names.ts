@@ -73,6 +73,25 @@ export const operStates: NameTable = new NameTable({
   UP: 6,
 });
 
+/** `if_bridge.h`, `BR_STATE_*`, with the names of iproute2. */
+export const portStates: NameTable = new NameTable({
+  disabled: 0,
+  listening: 1,
+  learning: 2,
+  forwarding: 3,
+  blocking: 4,
+});
+
+/** `fib_rules.h`, `FR_ACT_*`, with the names of iproute2. */
+export const ruleActions: NameTable = new NameTable({
+  table: 1,
+  goto: 2,
+  nop: 3,
+  blackhole: 6,
+  unreachable: 7,
+  prohibit: 8,
+});
+
 /** `rtnetlink.h`, `enum rt_scope_t`. */
 export const scopes: NameTable = new NameTable({ global: 0, site: 200, link: 253, host: 254, nowhere: 255 });
 

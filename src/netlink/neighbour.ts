@@ -7,38 +7,29 @@
 
 import { type IpAddress, type IpFamily, MacAddress } from '../base/index.ts';
 import { addressFamily, ipAddressOf, ipFamilyOf } from './address.ts';
-import { Nda } from './constants.ts';
+import { Nda, Ntf, Nud } from './constants.ts';
 import { littleEndian, type MessageBuilder, type MessageFault, parseBody } from './message.ts';
 import { flagNames } from './names.ts';
 
-const NDMSG_LEN = 12;
+export const NDMSG_LEN: number = 12;
 
-/** `NUD_*` under the names of iproute2. */
-const states = {
-  INCOMPLETE: 0x01,
-  REACHABLE: 0x02,
-  STALE: 0x04,
-  DELAY: 0x08,
-  PROBE: 0x10,
-  FAILED: 0x20,
-  NOARP: 0x40,
-  PERMANENT: 0x80,
-} as const;
+/** Under the names of iproute2. */
+export const neighbourFlags: Readonly<Record<NeighbourFlag, number>> = {
+  use: Ntf.USE,
+  self: Ntf.SELF,
+  master: Ntf.MASTER,
+  proxy: Ntf.PROXY,
+  extern_learn: Ntf.EXT_LEARNED,
+  offload: Ntf.OFFLOADED,
+  sticky: Ntf.STICKY,
+  router: Ntf.ROUTER,
+};
 
-/** `NTF_*` under the names of iproute2. */
-const flags = {
-  use: 0x01,
-  self: 0x02,
-  master: 0x04,
-  proxy: 0x08,
-  extern_learn: 0x10,
-  offload: 0x20,
-  sticky: 0x40,
-  router: 0x80,
-} as const;
+/** Name of a flag of a neighbour or forwarding entry. */
+export type NeighbourFlag = 'use' | 'self' | 'master' | 'proxy' | 'extern_learn' | 'offload' | 'sticky' | 'router';
 
 /** State of a neighbour (RFC 4861 section 7.3.2); `NONE` before anything was tried. */
-export type NeighbourState = keyof typeof states | 'NONE';
+export type NeighbourState = keyof typeof Nud | 'NONE';
 
 /** An entry of the ARP or neighbour discovery cache. */
 export interface NeighbourInfo {
@@ -48,7 +39,8 @@ export interface NeighbourInfo {
   /** Undefined while it is not resolved. */
   readonly mac: MacAddress | undefined;
   readonly state: NeighbourState;
-  readonly flags: readonly (keyof typeof flags)[];
+  /** `proxy`: not a neighbour, but an address that this machine answers for. */
+  readonly flags: readonly NeighbourFlag[];
 }
 
 /** Reads the body of `RTM_NEWNEIGH` or `RTM_DELNEIGH`; undefined for what is not an IP neighbour. */
@@ -66,17 +58,44 @@ export function parseNeighbour(body: Uint8Array): NeighbourInfo | undefined | Me
     linkIndex: fixed.getInt32(4, littleEndian),
     address,
     mac: mac?.length === 6 ? MacAddress.fromBytes(mac) : undefined,
-    state: flagNames(fixed.getUint16(8, littleEndian), states)[0] ?? 'NONE',
-    flags: flagNames(fixed.getUint8(10), flags),
+    state: flagNames(fixed.getUint16(8, littleEndian), Nud)[0] ?? 'NONE',
+    flags: flagNames(fixed.getUint8(10), neighbourFlags),
   };
 }
 
-/** Appends the filter of a dump; link index 0 means all links. */
+/** The fixed part of a request, in numbers. */
+export interface NeighbourHeader {
+  /** `AF_*` */
+  readonly family: number;
+  readonly linkIndex?: number;
+  /** `NUD_*` */
+  readonly state?: number;
+  /** `NTF_*` */
+  readonly flags?: number;
+}
+
+/** Appends the fixed part. */
+export function putNeighbourHeader(builder: MessageBuilder, header: NeighbourHeader): MessageBuilder {
+  return builder.fixed(NDMSG_LEN, (view) => {
+    view.setUint8(0, header.family);
+    view.setInt32(4, header.linkIndex ?? 0, littleEndian);
+    view.setUint16(8, header.state ?? 0, littleEndian);
+    view.setUint8(10, header.flags ?? 0);
+  });
+}
+
+/** Appends the filter of a dump; link index 0 means all links. With `proxy`, proxy entries instead of neighbours. */
 export function putNeighbourFilter(
   builder: MessageBuilder,
   family: IpFamily | undefined,
   linkIndex: number,
+  proxy: boolean,
 ): MessageBuilder {
-  builder.fixed(NDMSG_LEN, (view) => view.setUint8(0, family === undefined ? 0 : addressFamily(family)));
+  putNeighbourHeader(builder, {
+    family: family === undefined ? 0 : addressFamily(family),
+    flags: proxy ? Ntf.PROXY : 0,
+  });
+  // A dump of proxy entries knows no filter.
+  if (proxy) return builder;
   return linkIndex === 0 ? builder : builder.u32(Nda.IFINDEX, linkIndex);
 }

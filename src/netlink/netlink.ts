@@ -1,13 +1,17 @@
 /** The request socket as users see it. */
 
+import type { NetnsOptions } from '../netns/index.ts';
 import { Addresses } from './addresses.ts';
+import { Fdb } from './fdb.ts';
 import { Links } from './links.ts';
+import { NamespaceIds } from './namespace-ids.ts';
 import { Neighbours } from './neighbours.ts';
 import { Routes } from './routes.ts';
+import { Rules } from './rules.ts';
 import { NetlinkRequester } from './socket.ts';
 
 /**
- * Network configuration of one network namespace: that of the thread which opened it.
+ * Network configuration of one network namespace: that of the thread which opened it, or the one of `netns`.
  *
  * Requests run one at a time in the order of the calls. Nothing keeps the process alive but a request under way.
  */
@@ -16,6 +20,9 @@ export class Netlink implements AsyncDisposable {
   readonly addresses: Addresses;
   readonly routes: Routes;
   readonly neighbours: Neighbours;
+  readonly fdb: Fdb;
+  readonly rules: Rules;
+  readonly namespaceIds: NamespaceIds;
   readonly #requester: NetlinkRequester;
 
   /** Use `openNetlink`. */
@@ -25,6 +32,9 @@ export class Netlink implements AsyncDisposable {
     this.addresses = new Addresses(requester, this.links);
     this.routes = new Routes(requester, this.links);
     this.neighbours = new Neighbours(requester, this.links);
+    this.fdb = new Fdb(requester, this.links);
+    this.rules = new Rules(requester);
+    this.namespaceIds = new NamespaceIds(requester);
   }
 
   get closed(): boolean {
@@ -43,9 +53,10 @@ export class Netlink implements AsyncDisposable {
 }
 
 /**
- * Opens a socket for requests in the network namespace of this thread. Reading needs no privilege.
- * @throws VNIC_NATIVE_MISSING, VNIC_SYSTEM_CALL, VNIC_TOO_MANY_FILES
+ * Opens a socket for requests in the network namespace of this thread, or in that of `netns`. Reading needs no privilege,
+ * entering another namespace does.
+ * @throws VNIC_NATIVE_MISSING, VNIC_SYSTEM_CALL, VNIC_TOO_MANY_FILES, VNIC_NO_SUCH_NAMESPACE, VNIC_NAMESPACE_FORBIDDEN
  */
-export async function openNetlink(): Promise<Netlink> {
-  return new Netlink(new NetlinkRequester('open a netlink socket'));
+export async function openNetlink(options: NetnsOptions = {}): Promise<Netlink> {
+  return new Netlink(new NetlinkRequester('open a netlink socket', options));
 }

@@ -8,7 +8,16 @@ import type { ExchangeEnd, KernelRefusal } from './exchange.ts';
 import type { MessageFault } from './message.ts';
 
 /** What was asked of the kernel; the same errno means different things in each. */
-export type RequestSubject = 'link' | 'address' | 'route' | 'neighbour' | 'family';
+export type RequestSubject =
+  | 'link'
+  | 'address'
+  | 'route'
+  | 'neighbour'
+  | 'fdb'
+  | 'rule'
+  | 'namespace'
+  | 'firewall'
+  | 'family';
 
 /** A request as its error speaks of it. */
 export interface RequestContext {
@@ -36,6 +45,7 @@ const general: Readonly<Record<string, Meaning>> = {
   EBUSY: { code: 'VNIC_DEVICE_BUSY', hint: 'Set the link down, or end what uses it, and try again.' },
   EINVAL: { code: 'VNIC_INVALID_ARGUMENT', hint: 'Change the value that the kernel names.' },
   ERANGE: { code: 'VNIC_INVALID_ARGUMENT', hint: 'Change the value that the kernel names.' },
+  ELOOP: { code: 'VNIC_INVALID_ARGUMENT', hint: 'Choose another link: this one would contain itself.' },
   EOPNOTSUPP: { code: 'VNIC_UNSUPPORTED', hint: 'This kind of link does not offer it; see its kind with `vnic show`.' },
   EAFNOSUPPORT: { code: 'VNIC_UNSUPPORTED', hint: 'The address family is not in this kernel; see `vnic doctor`.' },
   ENETDOWN: { code: 'VNIC_LINK_DOWN', hint: 'Set the link up first, for example with `vnic up NAME`.' },
@@ -44,6 +54,8 @@ const general: Readonly<Record<string, Meaning>> = {
 const bySubject: Readonly<Record<RequestSubject, Readonly<Record<string, Meaning>>>> = {
   link: {
     EEXIST: { code: 'VNIC_DEVICE_EXISTS', hint: 'Choose a name that is free.' },
+    // Of an alternative name that the link does not have.
+    ENOENT: { code: 'VNIC_NO_SUCH_INTERFACE', hint: 'See the names of the link with `vnic show NAME`.' },
     // What `is_valid_ether_addr` refuses.
     EADDRNOTAVAIL: {
       code: 'VNIC_INVALID_ARGUMENT',
@@ -83,7 +95,47 @@ const bySubject: Readonly<Record<RequestSubject, Readonly<Record<string, Meaning
       hint: 'IPv6 is switched off here: see `sysctl net.ipv6.conf.all.disable_ipv6` and that of the link.',
     },
   },
-  neighbour: {},
+  neighbour: {
+    EEXIST: { code: 'VNIC_NEIGHBOUR_EXISTS', hint: 'Nothing to do, or ask to replace it.' },
+    ENOENT: { code: 'VNIC_NO_SUCH_NEIGHBOUR', hint: 'See the neighbours with `vnic neigh list`.' },
+  },
+  fdb: {
+    EPERM: {
+      code: 'VNIC_NO_PRIVILEGE',
+      hint: `${PRIVILEGE_HINT} For a dynamic entry the port has to be up, too.`,
+    },
+    EEXIST: { code: 'VNIC_NEIGHBOUR_EXISTS', hint: 'Nothing to do, or ask to replace it.' },
+    ENOENT: { code: 'VNIC_NO_SUCH_NEIGHBOUR', hint: 'See the forwarding table with `vnic fdb list`.' },
+    EOPNOTSUPP: {
+      code: 'VNIC_UNSUPPORTED',
+      reason: 'the link is neither a bridge nor a port of one',
+      hint: 'Make it a port first, for example with `vnic set NAME --master BRIDGE`.',
+    },
+  },
+  rule: {
+    EEXIST: { code: 'VNIC_RULE_EXISTS', hint: 'Nothing to do: the same rule is there.' },
+    ENOENT: { code: 'VNIC_NO_SUCH_RULE', hint: 'See the rules with `vnic rule list`.' },
+  },
+  namespace: {
+    EEXIST: {
+      code: 'VNIC_NAMESPACE_EXISTS',
+      reason: 'the namespace has an id here already, or the id belongs to another',
+      hint: 'Use the id that it has.',
+    },
+  },
+  firewall: {
+    // What a missing module looks like: a chain of that type, or an expression of that name, is not known.
+    ENOENT: { code: 'VNIC_UNSUPPORTED', hint: 'The kernel needs NFT_NAT and NFT_MASQ, and Linux 5.2 or later.' },
+    EOPNOTSUPP: { code: 'VNIC_UNSUPPORTED', hint: 'The kernel needs CONFIG_NF_TABLES, NFT_NAT and NFT_MASQ.' },
+    EPROTONOSUPPORT: {
+      code: 'VNIC_UNSUPPORTED',
+      hint: 'The kernel needs CONFIG_NF_TABLES; load it with `modprobe nf_tables`.',
+    },
+    ECONNREFUSED: {
+      code: 'VNIC_UNSUPPORTED',
+      hint: 'The kernel needs CONFIG_NF_TABLES; load it with `modprobe nf_tables`.',
+    },
+  },
   family: {
     ENOENT: { code: 'VNIC_UNSUPPORTED', hint: 'This kernel was built without it; a newer or fuller one has it.' },
   },

@@ -9,8 +9,8 @@
  * Not read: encapsulation (RTA_ENCAP), next-hop objects (RTA_NH_ID), metrics other than the MTU.
  */
 
-import { Cidr, IpAddress, type IpFamily } from '../base/index.ts';
-import { addressFamily, ipAddressOf, ipFamilyOf } from './address.ts';
+import type { Cidr, IpAddress, IpFamily } from '../base/index.ts';
+import { addressFamily, ipAddressOf, ipFamilyOf, prefixOf } from './address.ts';
 import { RT_TABLE_UNSPEC, Rta, Rtax, RtnhF } from './constants.ts';
 import {
   type Attributes,
@@ -214,14 +214,6 @@ function gatewayOf(attributes: Attributes, family: IpFamily): IpAddress | undefi
   if (gateway !== undefined || via === undefined || via.length < 2) return gateway;
   const viaFamily = ipFamilyOf(new DataView(via.buffer, via.byteOffset).getUint16(0, littleEndian));
   return viaFamily === undefined ? undefined : ipAddressOf(via.subarray(2), viaFamily);
-}
-
-function prefixOf(bytes: Uint8Array | undefined, prefixLen: number, family: IpFamily): Cidr | MessageFault {
-  const addressLen = family === 4 ? 4 : 16;
-  if (prefixLen > addressLen * 8) return 'bad-length';
-  if (bytes === undefined) return new Cidr(IpAddress.fromBytes(new Uint8Array(addressLen)), prefixLen);
-  const address = ipAddressOf(bytes, family);
-  return address === undefined ? 'truncated' : new Cidr(address, prefixLen);
 }
 
 function parseNextHops(bytes: Uint8Array | undefined, family: IpFamily): NextHop[] | MessageFault {

@@ -3,7 +3,8 @@
 import { type IpFamily, invalidArgument, isVnicError } from '../base/index.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, RT_TABLE_MAIN, Rtm } from './constants.ts';
 import { describeLink, type LinkSelector } from './interface-name.ts';
-import { checkU32, collectInto, type Links, type RequestOptions } from './links.ts';
+import { checkU32 } from './link-spec.ts';
+import { collectInto, type Links, type RequestOptions } from './links.ts';
 import { routeProtocols, routeTypes, scopes } from './names.ts';
 import {
   ONLINK_FLAG,

@@ -18,6 +18,7 @@
 
 import { aborted, throwIfAborted } from '../base/index.ts';
 import { errno, nativeCore, Poll, PollEvent, systemError } from '../native/index.ts';
+import { type NetnsOptions, withNamespace } from '../netns/index.ts';
 import {
   AF_NETLINK,
   MSG_PEEK,
@@ -68,11 +69,11 @@ export function dumpMessage(type: number): MessageBuilder {
   return new MessageBuilder(type, NLM_F_REQUEST | NLM_F_DUMP);
 }
 
-/** How a socket is opened. */
-export interface NetlinkSocketOptions {
-  /** Bit mask of multicast groups to join; default none. */
+/** What a netlink socket is for. */
+export interface NetlinkSocketOptions extends NetnsOptions {
+  /** Bit mask of multicast groups to join. */
   readonly groups?: number;
-  /** Such as `NETLINK_GENERIC`; default `NETLINK_ROUTE`. */
+  /** `NETLINK_ROUTE` (the default) or another of `linux/netlink.h`. */
   readonly protocol?: number;
   /** Memory to receive into, for a socket that is closed before another uses it; default its own. */
   readonly buffer?: Uint8Array;
@@ -85,14 +86,12 @@ export class NetlinkSocket {
   readonly #sender = new Uint8Array(SOCKADDR_NL_LEN);
   #closed = false;
 
-  /**
-   * @throws VNIC_SYSTEM_CALL, VNIC_TOO_MANY_FILES, VNIC_NATIVE_MISSING
-   */
+  /** @throws VNIC_SYSTEM_CALL, VNIC_TOO_MANY_FILES, VNIC_NATIVE_MISSING, and what opening a namespace throws */
   constructor(attempted: string, options: NetlinkSocketOptions = {}) {
-    const { groups = 0, protocol = NETLINK_ROUTE } = options;
+    const { groups = 0, protocol = NETLINK_ROUTE, netns } = options;
     this.#buffer = options.buffer ?? new Uint8Array(RECEIVE_BUFFER_LEN);
     const core = nativeCore();
-    this.fd = core.socket(AF_NETLINK, SOCK_RAW, protocol);
+    this.fd = withNamespace(netns, (namespace) => (namespace ?? core).socket(AF_NETLINK, SOCK_RAW, protocol));
     if (this.fd < 0) throw systemError(attempted, 'socket(AF_NETLINK)', -this.fd);
     const bound = core.bind(this.fd, socketAddress(groups));
     if (bound < 0) {
@@ -144,12 +143,13 @@ export class NetlinkSocket {
 let syncBuffer: Uint8Array | undefined;
 
 /**
- * Does one request on a socket of its own, without waiting: the kernel answers route and generic requests inside `send`.
+ * Does one request on a socket of its own, without waiting: the kernel answers route, netfilter and generic
+ * requests inside `send`.
  * @throws whatever `NetlinkRequester.request` does, and VNIC_NETLINK if the kernel kept us waiting.
  */
-export function requestSync(request: NetlinkRequest, protocol: number = NETLINK_ROUTE): void {
+export function requestSync(request: NetlinkRequest, options: Omit<NetlinkSocketOptions, 'buffer'> = {}): void {
   syncBuffer ??= new Uint8Array(RECEIVE_BUFFER_LEN);
-  const socket = new NetlinkSocket(request.attempted, { protocol, buffer: syncBuffer });
+  const socket = new NetlinkSocket(request.attempted, { ...options, buffer: syncBuffer });
   try {
     const exchange = new Exchange(1, request.message.flags, (message) => request.onMessage?.(message));
     const sent = socket.send(request.message.finish(1));
@@ -178,8 +178,8 @@ export class NetlinkRequester {
   #tail: Promise<unknown> = Promise.resolve();
   readonly #closeHandlers = new Set<() => void>();
 
-  constructor(attempted: string) {
-    this.#socket = new NetlinkSocket(attempted);
+  constructor(attempted: string, options: NetlinkSocketOptions = {}) {
+    this.#socket = new NetlinkSocket(attempted, options);
   }
 
   get closed(): boolean {

@@ -2,7 +2,7 @@
 
 import { execFileSync } from 'node:child_process';
 
-import type { IpAddress } from '../../src/base/index.ts';
+import { type IpAddress, isVnicError, type VnicErrorCode } from '../../src/base/index.ts';
 import type { AddressInfo, LinkInfo, RouteInfo } from '../../src/netlink/index.ts';
 
 export interface IpLink {
@@ -32,6 +32,17 @@ export function ipJson<T>(command: string): T[] {
 
 export function ipNames(): string[] {
   return ipJson<IpLink>('link').map(({ ifname }) => ifname);
+}
+
+/** The code of the error that `run` ends with. */
+export async function codeOf(run: () => unknown): Promise<VnicErrorCode | undefined> {
+  try {
+    await run();
+  } catch (error) {
+    if (isVnicError(error)) return error.code;
+    throw error;
+  }
+  return undefined;
 }
 
 /** One of each kind, some up, with traffic and a bridge port. */

@@ -840,6 +840,12 @@ function summarise(event: NetlinkEvent): string {
       return `route ${event.action} ${event.route.destination}`;
     case 'neighbour':
       return `neighbour ${event.action} ${event.neighbour.address} ${event.neighbour.mac}`;
+    case 'fdb':
+      return `fdb ${event.action} ${event.entry.mac} ${event.entry.type}`;
+    case 'rule':
+      return `rule ${event.action} ${event.rule.priority}`;
+    case 'netns':
+      return `netns ${event.action} ${event.netnsId}`;
     case 'lost':
       return 'lost';
   }
@@ -861,7 +867,7 @@ function runUnprivileged(body: string): unknown {
   ip('tuntap add t0 mode tun');
   const directory = mkdtempSync(join(tmpdir(), 'vnic-netlink-'));
   try {
-    for (const folder of ['base', 'native', 'netlink']) transpile(folder, directory);
+    for (const folder of ['base', 'native', 'netns', 'netlink']) transpile(folder, directory);
     writeFileSync(join(directory, 'package.json'), '{"type":"module"}');
     const imports = `import { Cidr } from './src/base/index.js';
       import { getLinkSync, openLinkEvents, openNetlink } from './src/netlink/index.js';`;
