@@ -8,6 +8,7 @@ import {
   openNetlink,
   type RouteInfo,
 } from '../netlink/index.ts';
+import type { NetnsOptions } from '../netns/index.ts';
 import { findAllHolders, type Holder } from '../tun/index.ts';
 import { groupName, userName } from './accounts.ts';
 
@@ -36,25 +37,28 @@ export interface InterfaceInfo {
 }
 
 /** Which interfaces are described. */
-export interface DescribeOptions {
+export interface DescribeOptions extends NetnsOptions {
   /** Every interface; default TUN/TAP devices only. */
   readonly all?: boolean;
 }
 
-/** Describes the interfaces of this network namespace, by rising index. @throws VNIC_NETLINK, VNIC_SYSTEM_CALL */
+/**
+ * Describes the interfaces of this network namespace, or of the one of `netns`, by rising index.
+ * @throws VNIC_NETLINK, VNIC_SYSTEM_CALL, VNIC_NO_SUCH_NAMESPACE, VNIC_NAMESPACE_FORBIDDEN
+ */
 export async function describeInterfaces(options: DescribeOptions = {}): Promise<InterfaceInfo[]> {
-  return withNetlink(async (netlink) => {
+  return withNetlink(options, async (netlink) => {
     const links = await netlink.links.list();
     const chosen = links.filter((link) => options.all || link.tun !== undefined);
-    return describeLinks(netlink, chosen, links);
+    return describeLinks(netlink, chosen, links, options);
   });
 }
 
-/** Describes one interface. @throws VNIC_NO_SUCH_INTERFACE, VNIC_INVALID_NAME, VNIC_NAME_TOO_LONG */
-export async function describeInterface(selector: LinkSelector): Promise<InterfaceInfo> {
-  return withNetlink(async (netlink) => {
+/** Describes one interface. @throws VNIC_NO_SUCH_INTERFACE, VNIC_INVALID_NAME, VNIC_NAME_TOO_LONG, and as `describeInterfaces` */
+export async function describeInterface(selector: LinkSelector, options: NetnsOptions = {}): Promise<InterfaceInfo> {
+  return withNetlink(options, async (netlink) => {
     const link = await netlink.links.get(selector);
-    const [info] = await describeLinks(netlink, [link], await netlink.links.list());
+    const [info] = await describeLinks(netlink, [link], await netlink.links.list(), options);
     return info as InterfaceInfo;
   });
 }
@@ -64,8 +68,9 @@ export function interfaceKind(link: LinkInfo): string {
   return link.tun?.kind ?? link.kind ?? link.linkType;
 }
 
-async function withNetlink<T>(use: (netlink: Netlink) => Promise<T>): Promise<T> {
-  const netlink = await openNetlink();
+/** Runs `use` with a socket of that namespace, closed afterwards. @throws what `openNetlink` and `use` throw */
+export async function withNetlink<T>({ netns }: NetnsOptions, use: (netlink: Netlink) => Promise<T>): Promise<T> {
+  const netlink = await openNetlink(netns === undefined ? {} : { netns });
   try {
     return await use(netlink);
   } finally {
@@ -77,9 +82,12 @@ async function describeLinks(
   netlink: Netlink,
   chosen: readonly LinkInfo[],
   all: readonly LinkInfo[],
+  options: NetnsOptions,
 ): Promise<InterfaceInfo[]> {
   const addresses = await netlink.addresses.list();
-  const held = chosen.some((link) => link.tun !== undefined) ? findAllHolders() : new Map<string, readonly Holder[]>();
+  const held = chosen.some((link) => link.tun !== undefined)
+    ? findAllHolders(options)
+    : new Map<string, readonly Holder[]>();
   const routes = await netlink.routes.list();
   const infos: InterfaceInfo[] = [];
   for (const link of chosen) {

@@ -1,15 +1,16 @@
 /**
  * A device from its description: opened and configured in one call, all of it or nothing.
  *
- * Order: what can be checked beforehand is; then open, MAC, MTU, queue length, promiscuous mode, addresses, up,
+ * Order: what can be checked beforehand is; then open, MAC, MTU, queue length, promiscuous mode, names, bridge, addresses, up,
  * routes, and ownership with persistence last. Until that last call the device goes with its descriptor,
  * so a step that fails, or a process that is killed half-way, leaves nothing behind.
  */
 
 import { Cidr, invalidArgument, isVnicError, MacAddress, VnicError } from '../base/index.ts';
-import { type LinkChange, type Netlink, openNetlink } from '../netlink/index.ts';
+import type { LinkChange, LinkSelector, Netlink } from '../netlink/index.ts';
 import { type DeviceOptions, TapDevice, TunDevice, type TunTapDevice } from '../tun/index.ts';
 import { resolveGroup, resolveUser } from './accounts.ts';
+import { withNetlink } from './describe.ts';
 import { type DeviceRoute, parseDeviceRoute } from './route-text.ts';
 
 /** RFC 791 section 3.2: every module must forward datagrams of 68 bytes. */
@@ -28,6 +29,12 @@ export interface DeviceSpec extends Omit<DeviceOptions, 'mustExist'> {
   /** Packets that the kernel queues for the reader. */
   readonly txQueueLen?: number;
   readonly promisc?: boolean;
+  /** TAP only: the bridge that it becomes a port of, by name or index. */
+  readonly master?: LinkSelector;
+  /** Further names, of up to 127 bytes each. */
+  readonly altNames?: readonly string[];
+  /** Free text of up to 255 bytes. */
+  readonly alias?: string;
   /** IPv6 ones are usable at once: no duplicate address detection. */
   readonly addresses?: readonly Cidr[];
   readonly up?: boolean;
@@ -77,12 +84,7 @@ export async function createDevice(spec: DeviceSpec): Promise<TunTapDevice> {
   checkSpec(spec);
   const device = await open(spec);
   try {
-    const netlink = await openNetlink();
-    try {
-      await configure(netlink, device, spec);
-    } finally {
-      await netlink.close();
-    }
+    await withNetlink(spec, (netlink) => configure(netlink, device, spec));
     applyOwnership(device, spec);
     return device;
   } catch (error) {
@@ -129,6 +131,9 @@ async function configure(netlink: Netlink, device: TunTapDevice, spec: DeviceSpe
   const { name } = device;
   const change = linkChange(spec);
   if (Object.keys(change).length > 0) await netlink.links.set(name, change);
+  if (spec.altNames !== undefined && spec.altNames.length > 0) await netlink.links.addAltNames(name, spec.altNames);
+  if (spec.master !== undefined)
+    await netlink.links.set(name, { master: (await netlink.links.get(spec.master)).index });
   for (const cidr of spec.addresses ?? []) await addAddress(netlink, name, cidr, spec);
   if (spec.up !== undefined) await netlink.links.set(name, { up: spec.up });
   if (spec.routes === undefined || spec.routes.length === 0) return;
@@ -136,12 +141,13 @@ async function configure(netlink: Netlink, device: TunTapDevice, spec: DeviceSpe
   for (const route of spec.routes) await addRoute(netlink, name, route, spec);
 }
 
-function linkChange({ mac, mtu, txQueueLen, promisc }: DeviceSpec): LinkChange {
+function linkChange({ mac, mtu, txQueueLen, promisc, alias }: DeviceSpec): LinkChange {
   return {
     ...(mac !== undefined && { mac }),
     ...(mtu !== undefined && { mtu }),
     ...(txQueueLen !== undefined && { txQueueLen }),
     ...(promisc !== undefined && { promisc }),
+    ...(alias !== undefined && { alias }),
   };
 }
 

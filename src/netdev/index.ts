@@ -10,6 +10,7 @@ export {
   describeInterfaces,
   type InterfaceInfo,
   interfaceKind,
+  withNetlink,
 } from './describe.ts';
 export {
   applyOwnership,

@@ -206,7 +206,7 @@ export async function openQueue(
   // What the first queue has settled for the device.
   const { kind, name: _, exclusive, mustExist, persist, owner, group, ...rest } = options;
   // The name is looked up first: had the device been deleted meanwhile, the kernel would make a new one.
-  if (getLinkSync(name)?.index !== ifindex) throw gone(name);
+  if (getLinkSync(name, options)?.index !== ifindex) throw gone(name);
   const device: DeviceOptions = { ...rest, name, multiQueue: true, mustExist: true };
   const link = await deviceClass(kind).open(device);
   if (link.ifindex === ifindex) return link;

@@ -4,10 +4,11 @@ import { invalidArgument, VnicError } from '../base/index.ts';
 import type { Medium, PacketBatchOptions } from '../link/index.ts';
 import { errno, errnoName, inContainer, nativeCore, systemError } from '../native/index.ts';
 import { checkInterfaceName, getLinkSync, type LinkInfo } from '../netlink/index.ts';
+import { type NetnsOptions, type NetworkNamespace, withNamespace } from '../netns/index.ts';
 import { ETH_P_ALL, emitPromiscuousMembership, emitSocketAddress, PacketSocketOption } from './packet-address.ts';
 
-export interface InterfaceOptions {
-  /** Name of an interface of this network namespace. */
+export interface InterfaceOptions extends NetnsOptions {
+  /** Name of an interface of this network namespace, or of the one of `netns`. */
   readonly name: string;
   /** Also receive frames for other stations, while the link is open; default false. */
   readonly promiscuous?: boolean;
@@ -50,18 +51,24 @@ export function openPacketSocket(options: InterfaceOptions): PacketSocket {
     throw invalidArgument(attempted, 'a receive buffer of 1 byte to 1 GiB', receiveBufferLen);
   }
   checkInterfaceName(options.name, attempted);
-  const found = getLinkSync(options.name);
-  if (found === undefined) throw noSuchInterface(attempted, options.name);
-  const medium = mediumOf(attempted, found);
+  const { fd, medium, found } = withNamespace(options.netns, (namespace) => openIn(namespace, options.name, attempted));
   const core = nativeCore();
-  const fd = core.socket(AF_PACKET, medium === 'ethernet' ? SOCK_RAW : SOCK_DGRAM, 0);
-  if (fd < 0) throw socketError(attempted, -fd);
   try {
     configure(fd, attempted, found, options, receiveBufferLen);
   } catch (error) {
     core.close(fd);
     throw error;
   }
+  return { fd, medium, found };
+}
+
+function openIn(namespace: NetworkNamespace | undefined, name: string, attempted: string): PacketSocket {
+  const found = getLinkSync(name, namespace === undefined ? {} : { netns: namespace });
+  if (found === undefined) throw noSuchInterface(attempted, name);
+  const medium = mediumOf(attempted, found);
+  const type = medium === 'ethernet' ? SOCK_RAW : SOCK_DGRAM;
+  const fd = (namespace ?? nativeCore()).socket(AF_PACKET, type, 0);
+  if (fd < 0) throw socketError(attempted, -fd);
   return { fd, medium, found };
 }
 

@@ -34,6 +34,7 @@ import {
 } from '../link/index.ts';
 import { errno, errnoName, nativeCore, Poll, PollEvent, systemError } from '../native/index.ts';
 import { getLinkSync, type LinkInfo, openLinkEvents } from '../netlink/index.ts';
+import { namespaceOfFile } from '../netns/index.ts';
 import { type InterfaceOptions, openPacketSocket, type PacketSocket } from './open-packet-socket.ts';
 import {
   emitSocketAddress,
@@ -58,11 +59,14 @@ const SO_ERROR = 4;
 const MSG_TRUNC = 0x20;
 const ETH_P_IP = 0x0800;
 const ETH_P_IPV6 = 0x86dd;
+/** `linux/sockios.h`: a descriptor of the network namespace of a socket. */
+const SIOCGSKNS = 0x894c;
 
 /**
  * Opens a link on an existing interface.
  * @throws VNIC_NO_SUCH_INTERFACE, VNIC_INVALID_NAME, VNIC_NAME_TOO_LONG, VNIC_NO_PRIVILEGE (needs CAP_NET_RAW),
- *   VNIC_UNSUPPORTED for an interface that carries neither Ethernet nor IP, VNIC_TOO_MANY_FILES
+ *   VNIC_UNSUPPORTED for an interface that carries neither Ethernet nor IP, VNIC_TOO_MANY_FILES, VNIC_NO_SUCH_NAMESPACE,
+ *   VNIC_NAMESPACE_FORBIDDEN
  */
 export async function openInterface(options: InterfaceOptions): Promise<InterfaceLink> {
   return InterfaceLink.open(options);
@@ -319,16 +323,27 @@ export class InterfaceLink extends BaseLink {
 
   #watch(): void {
     if (this.#watcher !== undefined) return;
-    const watcher = openLinkEvents();
+    const netns = namespaceOfFile(this.#fd, SIOCGSKNS);
+    const watcher = openLinkEvents(netns === undefined ? {} : { netns });
+    netns?.closeSync();
     this.#watcher = watcher;
     // Waiting for events alone keeps no process alive; waiting for packets does.
     watcher.unref();
     watcher.onEvent((event) => {
-      if (event.type === 'lost') this.#compare(getLinkSync(this.ifindex));
+      if (event.type === 'lost') this.#compare(this.#look());
       else if (event.type === 'link' && event.link.index === this.ifindex) {
         this.#compare(event.action === 'delete' ? undefined : event.link);
       }
     });
+  }
+
+  #look(): LinkInfo | undefined {
+    const netns = namespaceOfFile(this.#fd, SIOCGSKNS);
+    try {
+      return getLinkSync(this.ifindex, netns === undefined ? {} : { netns });
+    } finally {
+      netns?.closeSync();
+    }
   }
 
   /** Tells what has changed since the last look. */

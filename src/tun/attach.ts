@@ -3,7 +3,9 @@
 import { invalidArgument, VnicError } from '../base/index.ts';
 import { errno, nativeCore, systemError } from '../native/index.ts';
 import { checkInterfaceName, getLinkSync, type LinkInfo } from '../netlink/index.ts';
+import { type NetnsOptions, withNamespace } from '../netns/index.ts';
 import { IFREQ_LEN, Iff, PACKET_INFO_LEN, TUN_NODE, TunIoctl } from './constants.ts';
+import { findLink } from './device-namespace.ts';
 import { DeviceSettings, readVnetHeaderLen } from './device-settings.ts';
 import { deviceGone, diagnoseAttach, diagnoseOpen } from './diagnose.ts';
 import { emitInterfaceRequest, parseInt32, parseInterfaceRequest } from './interface-request.ts';
@@ -23,7 +25,7 @@ export interface DeviceFlags {
 }
 
 /** How a device is opened; everything may be left out. */
-export interface OpenOptions {
+export interface OpenOptions extends NetnsOptions {
   /**
    * Name of the interface, 1 to 15 bytes; a pattern with one `%d` that the kernel fills in, for example `tun%d`;
    * or left out for `tun%d` or `tap%d`. A device of that name is attached to, or created when there is none.
@@ -69,19 +71,24 @@ export async function attach(kind: 'tun' | 'tap', options: OpenOptions): Promise
     throw invalidArgument(attempted, '"exclusive" or "mustExist", not both', 'both');
   }
   for (const id of ['owner', 'group'] as const) checkId(attempted, id, options[id]);
-  if (options.mustExist) requireExisting(attempted, name);
+  if (options.mustExist) requireExisting(attempted, name, options);
   if (options.multiQueue) requireSameFraming(attempted, name, options);
 
   const core = nativeCore();
-  const fd = core.open(TUN_NODE, O_RDWR | O_NONBLOCK);
+  // The descriptor belongs to the namespace in which the node is opened, wherever it is attached from.
+  const fd = withNamespace(options.netns, (namespace) => (namespace ?? core).open(TUN_NODE, O_RDWR | O_NONBLOCK));
   if (fd < 0) throw diagnoseOpen(attempted, -fd);
   let found: Omit<Attached, 'settings'>;
   try {
     const request = emitInterfaceRequest(name, requestedFlags(kind, options));
     const result = core.ioctl(fd, TunIoctl.setIff, request);
     if (result < 0) {
-      const asked = { kind, name, multiQueue: options.multiQueue ?? false, exclusive: options.exclusive ?? false };
-      throw diagnoseAttach(attempted, asked, -result);
+      const { multiQueue = false, exclusive = false, netns } = options;
+      throw diagnoseAttach(
+        attempted,
+        { kind, name, multiQueue, exclusive, ...(netns !== undefined && { netns }) },
+        -result,
+      );
     }
     found = describeAttached(fd, attempted);
   } catch (error) {
@@ -124,19 +131,18 @@ export function adopt(kind: 'tun' | 'tap', fd: number): Attached {
   return { ...found, settings };
 }
 
-/** The flags of an attached descriptor, and its interface if it is in this namespace; undefined when it is gone. */
+/** The flags of an attached descriptor, and its interface; undefined when it is gone. */
 export function readFlags(fd: number): { name: string; flags: DeviceFlags; link: LinkInfo | undefined } | undefined {
   const request = new Uint8Array(IFREQ_LEN);
   if (nativeCore().ioctl(fd, TunIoctl.getIff, request) < 0) return undefined;
   const { name, flags } = parseInterfaceRequest(request);
-  const link = getLinkSync(name);
+  const link = findLink(fd, name);
   return {
     name,
     link,
     flags: {
       kind: (flags & Iff.tap) === 0 ? 'tun' : 'tap',
-      // `TUNGETIFF` cannot tell: the bit of `IFF_NO_PI` comes back as `IFF_NOFILTER`, which has the same number. A
-      // device in another namespace, which rtnetlink does not show, is taken to have none, as nearly all have.
+      // `TUNGETIFF` cannot tell: the bit of `IFF_NO_PI` comes back as `IFF_NOFILTER`, which has the same number.
       packetInfo: link?.tun?.packetInfo ?? false,
       vnetHeader: (flags & Iff.vnetHdr) !== 0,
       multiQueue: (flags & Iff.multiQueue) !== 0,
@@ -217,9 +223,9 @@ function notAttached(attempted: string, number: number): VnicError {
   });
 }
 
-function requireExisting(attempted: string, name: string): void {
+function requireExisting(attempted: string, name: string, options: NetnsOptions): void {
   if (name === '' || name.includes('%')) throw invalidArgument(attempted, 'the exact name of a device', name);
-  if (getLinkSync(name) !== undefined) return;
+  if (getLinkSync(name, options) !== undefined) return;
   throw new VnicError('VNIC_NO_SUCH_INTERFACE', {
     attempted,
     reason: `there is no interface ${name}`,
@@ -232,7 +238,7 @@ function requireExisting(attempted: string, name: string): void {
  * queues that are there, which would take the header for a part of each packet.
  */
 function requireSameFraming(attempted: string, name: string, options: OpenOptions): void {
-  const tun = name === '' || name.includes('%') ? undefined : getLinkSync(name)?.tun;
+  const tun = name === '' || name.includes('%') ? undefined : getLinkSync(name, options)?.tun;
   if (tun === undefined || (tun.numQueues ?? 0) + (tun.numDisabledQueues ?? 0) === 0) return;
   const { packetInfo = false, vnetHeader = false } = options;
   if (tun.packetInfo === packetInfo && tun.vnetHeader === vnetHeader) return;

@@ -38,7 +38,8 @@ export const TunIoctl: Readonly<
     | 'getVnetHdrSz'
     | 'setVnetHdrSz'
     | 'setQueue'
-    | 'setSteeringBpf',
+    | 'setSteeringBpf'
+    | 'getDevNetns',
     number
   >
 > = {
@@ -53,6 +54,8 @@ export const TunIoctl: Readonly<
   setVnetHdrSz: request(WRITE, 216),
   setQueue: request(WRITE, 217),
   setSteeringBpf: request(READ, 224),
+  // `_IO('T', 227)`: gives a descriptor of the namespace.
+  getDevNetns: 0x54e3,
 };
 
 /** Bits of `TUNSETOFFLOAD`, the packets that the program can take. */

@@ -211,7 +211,7 @@ export abstract class DeviceLink extends BaseLink {
   }
 
   #watch(): void {
-    this.#watcher ??= new DeviceWatcher(this.ifindex, this.#mtu, {
+    this.#watcher ??= new DeviceWatcher(this.#fd, this.ifindex, this.#mtu, {
       up: () => this.events.emit('up', undefined),
       down: () => this.events.emit('down', undefined),
       mtu: (mtu) => {

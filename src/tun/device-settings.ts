@@ -26,8 +26,9 @@
  */
 
 import { nativeCore } from '../native/index.ts';
-import { getLinkSync, type LinkFeatures, type LinkInfo, wantFeaturesSync } from '../netlink/index.ts';
+import { type LinkFeatures, type LinkInfo, wantFeaturesSync } from '../netlink/index.ts';
 import { IFREQ_LEN, TunIoctl, VNET_HEADER_LEN } from './constants.ts';
+import { findLink, inDeviceNamespace } from './device-namespace.ts';
 import { emitInt, parseInt32, parseInterfaceRequest } from './interface-request.ts';
 import { maskOf, masksOf, tryReadFeatures, unlessRefused, wishesToPutBack } from './offload-mask.ts';
 
@@ -41,6 +42,7 @@ export class DeviceSettings {
   readonly #ifindex: number;
   readonly #multiQueue: boolean;
   readonly #loan: Loan;
+  readonly #key: string;
   #closing: Promise<void> | undefined;
 
   /** Call it right after the descriptor was attached, before anything is set. */
@@ -49,11 +51,15 @@ export class DeviceSettings {
     this.#ifindex = link.index;
     this.#multiQueue = link.tun?.multiQueue ?? false;
     this.alone = attachedQueues(link) <= 1;
-    const features = tryReadFeatures(link.index);
-    this.#loan = loans.get(link.index) ?? newLoan({ features, vnetHeaderLen: readVnetHeaderLen(fd) });
+    const [features, inode] = inDeviceNamespace(fd, (options, number) => [
+      tryReadFeatures(link.index, options),
+      number,
+    ]);
+    this.#key = `${inode}:${link.index}`;
+    this.#loan = loans.get(this.#key) ?? newLoan({ features, vnetHeaderLen: readVnetHeaderLen(fd) });
     this.foundMask = features === undefined ? this.#loan.mask : maskOf(features.active);
     this.#loan.open++;
-    loans.set(link.index, this.#loan);
+    loans.set(this.#key, this.#loan);
   }
 
   /** Sets the mask for the device. @returns false when the kernel does not know it */
@@ -83,7 +89,7 @@ export class DeviceSettings {
     loan.closing.add(closed);
     await closed;
     loan.closing.delete(closed);
-    if (loan.open === 0 && loan.closing.size === 0) loans.delete(this.#ifindex);
+    if (loan.open === 0 && loan.closing.size === 0) loans.delete(this.#key);
   }
 
   /** Descriptors that are being closed are still attached: whoever is last waits for them, to count only others. */
@@ -109,11 +115,12 @@ export class DeviceSettings {
   }
 
   #putBackMask(found: LinkFeatures | undefined, ours: number, isHere: boolean): void {
-    const now = isHere ? tryReadFeatures(this.#ifindex) : undefined;
+    const now = isHere ? inDeviceNamespace(this.#fd, (options) => tryReadFeatures(this.#ifindex, options)) : undefined;
     const mask = found === undefined ? 0 : masksOf(found).find((one) => this.setMask(one));
     if (found === undefined || now === undefined || mask === undefined) return;
     const wishes = wishesToPutBack(found, now, { ours, mask });
-    if (wishes.size > 0) unlessRefused(() => wantFeaturesSync(this.#ifindex, wishes));
+    if (wishes.size === 0) return;
+    unlessRefused(() => inDeviceNamespace(this.#fd, (options) => wantFeaturesSync(this.#ifindex, wishes, options)));
   }
 }
 
@@ -133,8 +140,8 @@ interface Loan {
   readonly closing: Set<Promise<void>>;
 }
 
-// By index of the interface.
-const loans = new Map<number, Loan>();
+// By number of the namespace, where the device was attached, and index of the interface.
+const loans = new Map<string, Loan>();
 
 function newLoan(found: Loan['found']): Loan {
   return { found, mask: undefined, vnetHeaderLen: undefined, open: 0, closing: new Set() };
@@ -144,11 +151,11 @@ function attachedQueues({ tun }: LinkInfo): number {
   return (tun?.numQueues ?? 1) + (tun?.numDisabledQueues ?? 0);
 }
 
-/** Undefined when the device is gone, unreadable, or in another namespace, where its index is that of another link. */
+/** Undefined when the device is gone, unreadable, or has moved to another namespace and got another index there. */
 function currentLink(fd: number, ifindex: number): LinkInfo | undefined {
   const request = new Uint8Array(IFREQ_LEN);
   if (nativeCore().ioctl(fd, TunIoctl.getIff, request) < 0) return undefined;
   const { name } = parseInterfaceRequest(request);
-  const link = unlessRefused(() => getLinkSync(name));
+  const link = unlessRefused(() => findLink(fd, name));
   return link?.index === ifindex ? link : undefined;
 }

@@ -103,7 +103,8 @@ export class TunDevice extends TunTapDevice {
    * @throws VNIC_INVALID_NAME, VNIC_NAME_TOO_LONG, VNIC_TUN_NODE_MISSING, VNIC_TUN_DRIVER_MISSING,
    *   VNIC_TUN_NODE_FORBIDDEN, VNIC_TUN_NODE_DENIED, VNIC_NO_PRIVILEGE, VNIC_DEVICE_OWNED, VNIC_DEVICE_BUSY,
    *   VNIC_DEVICE_EXISTS, VNIC_WRONG_KIND, VNIC_NOT_TUNTAP, VNIC_QUEUE_MODE, VNIC_TOO_MANY_QUEUES,
-   *   VNIC_TOO_MANY_FILES, VNIC_INVALID_ARGUMENT for offload together with packet info
+   *   VNIC_TOO_MANY_FILES, VNIC_NO_SUCH_NAMESPACE, VNIC_NAMESPACE_FORBIDDEN, VNIC_INVALID_ARGUMENT for offload together
+   *   with packet info
    */
   static async open(options: DeviceOptions = {}): Promise<TunDevice> {
     return makeDevice(await attach('tun', withVnetHeader(options)), (attached) => new TunDevice(attached, options));

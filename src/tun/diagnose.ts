@@ -17,11 +17,12 @@ import {
   systemError,
 } from '../native/index.ts';
 import { getLinkSync, type LinkInfo } from '../netlink/index.ts';
+import type { NetnsOptions } from '../netns/index.ts';
 import { TUN_NODE } from './constants.ts';
 import { describeHolders, findHolders } from './holders.ts';
 
 /** What was asked of `TUNSETIFF`. */
-export interface AttachRequest {
+export interface AttachRequest extends NetnsOptions {
   readonly kind: 'tun' | 'tap';
   /** Empty or a pattern when the kernel chooses. */
   readonly name: string;
@@ -55,12 +56,12 @@ export function diagnoseOpen(attempted: string, number: number): VnicError {
 /** The error for a `TUNSETIFF` that failed with this errno. */
 export function diagnoseAttach(attempted: string, request: AttachRequest, number: number): VnicError {
   const fields = { attempted, errno: errnoName(number), syscall: 'ioctl(TUNSETIFF)' };
-  const device = request.name === '' || request.name.includes('%') ? undefined : lookUp(request.name);
+  const device = request.name === '' || request.name.includes('%') ? undefined : lookUp(request);
   switch (number) {
     case errno.EPERM:
       return device === undefined ? noPrivilege(fields) : owned(fields, device);
     case errno.EBUSY:
-      return request.exclusive && device !== undefined ? exists(fields, device) : busy(fields, request.name);
+      return request.exclusive && device !== undefined ? exists(fields, device) : busy(fields, request);
     case errno.EINVAL:
       return mismatch(fields, request, device);
     case errno.E2BIG:
@@ -145,8 +146,9 @@ function exists(fields: Fields, device: LinkInfo): VnicError {
   });
 }
 
-function busy(fields: Fields, name: string): VnicError {
-  const holders = describeHolders(findHolders(name));
+function busy(fields: Fields, request: AttachRequest): VnicError {
+  const { name } = request;
+  const holders = describeHolders(findHolders(name, request));
   const whom = holders === undefined ? 'a process that this user may not look into' : holders;
   return new VnicError('VNIC_DEVICE_BUSY', {
     ...fields,
@@ -182,9 +184,9 @@ function mismatch(fields: Fields, request: AttachRequest, device: LinkInfo | und
   });
 }
 
-function lookUp(name: string): LinkInfo | undefined {
+function lookUp(request: AttachRequest): LinkInfo | undefined {
   try {
-    return getLinkSync(name);
+    return getLinkSync(request.name, request);
   } catch {
     // A diagnosis must not hide the error that it explains.
     return undefined;

@@ -3,8 +3,9 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 
-import { networkNamespaceId } from '../native/index.ts';
-import { TUN_NODE } from './constants.ts';
+import { nativeCore, networkNamespaceId } from '../native/index.ts';
+import { type NetnsOptions, namespaceOfFile, withNamespace } from '../netns/index.ts';
+import { TUN_NODE, TunIoctl } from './constants.ts';
 
 /** A process with a descriptor attached to the device. */
 export interface Holder {
@@ -16,25 +17,27 @@ export interface Holder {
 }
 
 /**
- * Processes that hold the device `name` of this network namespace. Only those that this user may look into
+ * Processes that hold the device `name` of this network namespace, or of the one of `netns`. Only those that this user may look into
  * are found, so an empty list does not mean that nobody holds it.
  */
-export function findHolders(name: string): readonly Holder[] {
-  return findAllHolders().get(name) ?? [];
+export function findHolders(name: string, options: NetnsOptions = {}): readonly Holder[] {
+  return findAllHolders(options).get(name) ?? [];
 }
 
 /** The same for every device that somebody holds, by its name, in one pass over `/proc`. */
-export function findAllHolders(): Map<string, readonly Holder[]> {
-  const here = networkNamespaceId();
+export function findAllHolders({ netns }: NetnsOptions = {}): Map<string, readonly Holder[]> {
+  const current = currentInode();
+  const here = withNamespace(netns, (namespace) => namespace?.inode) ?? current;
   const found = new Map<string, Holder[]>();
   for (const entry of entriesOf('/proc')) {
     const pid = Number(entry);
     if (!Number.isInteger(pid)) continue;
-    const held = devicesHeldBy(pid);
-    // The name alone is ambiguous: another namespace may have a device of the same name.
-    if (held.size === 0 || networkNamespaceId(pid) !== here) continue;
-    const command = printable(programOf(pid));
-    for (const [name, fds] of held) found.set(name, [...(found.get(name) ?? []), { pid, command, fds }]);
+    for (const [name, attached] of devicesHeldBy(pid)) {
+      // The name alone is ambiguous: another namespace may have a device of the same name.
+      const fds = attached.filter((fd) => deviceInode(pid, fd, current) === here);
+      if (fds.length === 0) continue;
+      found.set(name, [...(found.get(name) ?? []), { pid, command: printable(programOf(pid)), fds }]);
+    }
   }
   return found;
 }
@@ -53,6 +56,33 @@ function devicesHeldBy(pid: number): Map<string, number[]> {
     if (name !== undefined) held.set(name, [...(held.get(name) ?? []), Number(entry)]);
   }
   return held;
+}
+
+/**
+ * The network namespace of the device that a descriptor is attached to. Where the process may not be looked into that far,
+ * its own, which it nearly always is.
+ */
+function deviceInode(pid: number, fd: number, current: number | undefined): number | undefined {
+  const core = nativeCore();
+  const copy = core.copyFrom(pid, fd);
+  if (copy < 0) return inodeIn(networkNamespaceId(pid));
+  try {
+    const namespace = namespaceOfFile(copy, TunIoctl.getDevNetns);
+    namespace?.closeSync();
+    return namespace?.inode ?? current;
+  } finally {
+    core.close(copy);
+  }
+}
+
+function currentInode(): number | undefined {
+  return inodeIn(networkNamespaceId());
+}
+
+/** `net:[4026531840]` → 4026531840 */
+function inodeIn(id: string | undefined): number | undefined {
+  const digits = /\d+/.exec(id ?? '')?.[0];
+  return digits === undefined ? undefined : Number(digits);
 }
 
 /** The file that runs, which is plainer than `comm`: Node 24 calls its own `MainThread`. */

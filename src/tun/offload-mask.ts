@@ -2,6 +2,7 @@
 
 import { isVnicError } from '../base/index.ts';
 import { type LinkFeatures, readFeaturesSync } from '../netlink/index.ts';
+import type { NetnsOptions } from '../netns/index.ts';
 import { TunOffload } from './constants.ts';
 
 /** What each feature means for the mask. */
@@ -46,8 +47,8 @@ export function wishesToPutBack(
 }
 
 /** Undefined where the kernel does not tell. */
-export function tryReadFeatures(link: number): LinkFeatures | undefined {
-  return unlessRefused(() => readFeaturesSync(link));
+export function tryReadFeatures(link: number, options: NetnsOptions = {}): LinkFeatures | undefined {
+  return unlessRefused(() => readFeaturesSync(link, options));
 }
 
 /** Undefined when the kernel refuses, or this process has no descriptor left to ask it by. */

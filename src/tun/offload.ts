@@ -16,10 +16,10 @@
 
 import { invalidArgument } from '../base/index.ts';
 import { CoalesceKind, errno, nativeCore } from '../native/index.ts';
-import { getLinkSync } from '../netlink/index.ts';
 import { emitVirtioNetHeader, IpProtocol, internetChecksum, VirtioNetGso, virtioNetHeaderLen } from '../wire/index.ts';
 import type { Attached } from './attach.ts';
 import { TunOffload } from './constants.ts';
+import { findLink } from './device-namespace.ts';
 import type { DeviceSettings } from './device-settings.ts';
 
 /** How super-packets are used on a device. */
@@ -135,7 +135,7 @@ export function negotiateOffload(attached: Attached, medium: 'ip' | 'ethernet', 
     },
     untried: true,
   };
-  const link = getLinkSync(attached.name);
+  const link = findLink(attached.fd, attached.name);
   if (link === undefined || link.flags.includes('UP')) return state;
   for (const kind of kinds) {
     if (state.write[kind] === 'untried') state.write[kind] = probeWrite(attached, medium, kind);

@@ -1,6 +1,7 @@
 /** Tells when a device goes up or down, changes its MTU or vanishes, from the kernel's link events. */
 
-import { getLinkSync, type LinkInfo, type NetlinkEvent, openLinkEvents } from '../netlink/index.ts';
+import type { LinkEvents, LinkInfo, NetlinkEvent } from '../netlink/index.ts';
+import { findLink, openDeviceEvents } from './device-namespace.ts';
 
 /** What a watcher tells; `vanished` also when the device has moved to another namespace. */
 export interface WatcherHandlers {
@@ -12,18 +13,21 @@ export interface WatcherHandlers {
 
 /** Watches one interface. Keeps no process alive. */
 export class DeviceWatcher {
+  readonly #fd: number;
   readonly #ifindex: number;
   readonly #handlers: WatcherHandlers;
-  readonly #events = openLinkEvents({ groups: ['link'] });
+  readonly #events: LinkEvents;
   #up = false;
   #mtu: number;
 
   /** The state is read after the socket was opened, so that no change is missed. */
-  constructor(ifindex: number, mtu: number, handlers: WatcherHandlers) {
+  constructor(fd: number, ifindex: number, mtu: number, handlers: WatcherHandlers) {
+    this.#fd = fd;
     this.#ifindex = ifindex;
+    this.#events = openDeviceEvents(fd);
     this.#mtu = mtu;
     this.#handlers = handlers;
-    const link = getLinkSync(ifindex);
+    const link = findLink(fd, ifindex);
     if (link !== undefined) this.#up = carriesPackets(link);
     this.#events.onEvent((event) => this.#onEvent(event));
     this.#events.unref();
@@ -36,7 +40,7 @@ export class DeviceWatcher {
 
   #onEvent(event: NetlinkEvent): void {
     if (event.type === 'lost') {
-      const link = getLinkSync(this.#ifindex);
+      const link = findLink(this.#fd, this.#ifindex);
       if (link === undefined) this.#handlers.vanished();
       else this.#compare(link);
       return;
