@@ -14,11 +14,14 @@ export interface CommandEntry {
   readonly summary: string;
   /** Heading under which `vnic --help` lists it. */
   readonly group: string;
+  /** Takes `--netns`. */
+  readonly netns?: true;
   load(): Promise<CommandFile>;
 }
 
 const DEVICES = 'Devices:';
 const PACKETS = 'Packets:';
+const NETWORK = 'Around the devices:';
 const HELP = 'Help:';
 
 export const commandList: readonly CommandEntry[] = [
@@ -32,50 +35,120 @@ export const commandList: readonly CommandEntry[] = [
     name: 'echo',
     summary: 'make a device and answer ping on it',
     group: PACKETS,
+    netns: true,
     load: () => import('./commands/echo.ts'),
   },
   {
     name: 'dump',
     summary: 'print the packets of a device, decoded',
     group: PACKETS,
+    netns: true,
     load: () => import('./commands/dump.ts'),
   },
   {
     name: 'create',
-    summary: 'make a TUN or TAP device that stays',
+    summary: 'make a TUN or TAP device that stays, a bridge, or a veth pair',
     group: DEVICES,
+    netns: true,
     load: () => import('./commands/create.ts'),
   },
   {
     name: 'delete',
-    summary: 'delete TUN/TAP devices',
+    summary: 'delete devices, bridges and veth pairs',
     group: DEVICES,
+    netns: true,
     load: () => import('./commands/delete.ts'),
   },
   {
     name: 'up',
     summary: 'bring interfaces up',
     group: DEVICES,
+    netns: true,
     load: () => import('./commands/up.ts'),
   },
   {
     name: 'down',
     summary: 'take interfaces down',
     group: DEVICES,
+    netns: true,
     load: () => import('./commands/down.ts'),
   },
   {
     name: 'set',
     summary: 'change an interface',
     group: DEVICES,
+    netns: true,
     load: () => import('./commands/set.ts'),
   },
-  { name: 'list', summary: 'list TUN/TAP devices', group: DEVICES, load: () => import('./commands/list.ts') },
+  {
+    name: 'list',
+    summary: 'list TUN/TAP devices',
+    group: DEVICES,
+    netns: true,
+    load: () => import('./commands/list.ts'),
+  },
   {
     name: 'show',
     summary: 'show everything about one interface',
     group: DEVICES,
+    netns: true,
     load: () => import('./commands/show.ts'),
+  },
+  {
+    name: 'route',
+    summary: 'list and change routes',
+    group: NETWORK,
+    netns: true,
+    load: () => import('./commands/route.ts'),
+  },
+  {
+    name: 'rule',
+    summary: 'list and change policy rules',
+    group: NETWORK,
+    netns: true,
+    load: () => import('./commands/rule.ts'),
+  },
+  {
+    name: 'neigh',
+    summary: 'list and change neighbours, ARP and NDP',
+    group: NETWORK,
+    netns: true,
+    load: () => import('./commands/neigh.ts'),
+  },
+  {
+    name: 'fdb',
+    summary: 'list and change forwarding tables of bridges',
+    group: NETWORK,
+    netns: true,
+    load: () => import('./commands/fdb.ts'),
+  },
+  {
+    name: 'nat',
+    summary: 'list and change masquerading',
+    group: NETWORK,
+    netns: true,
+    load: () => import('./commands/nat.ts'),
+  },
+  {
+    name: 'sysctl',
+    summary: 'read and change kernel settings',
+    group: NETWORK,
+    netns: true,
+    load: () => import('./commands/sysctl.ts'),
+  },
+  {
+    name: 'monitor',
+    summary: 'print changes of the network as they happen',
+    group: NETWORK,
+    netns: true,
+    load: () => import('./commands/monitor.ts'),
+  },
+  {
+    name: 'netns',
+    summary: 'list, add and delete network namespaces',
+    group: NETWORK,
+    netns: true,
+    load: () => import('./commands/netns.ts'),
   },
   {
     name: 'doctor',

@@ -3,6 +3,7 @@
 import { Cidr, VnicError } from '../base/index.ts';
 import { readSysctl } from '../netdev/index.ts';
 import { openNetlink } from '../netlink/index.ts';
+import type { NetnsOptions } from '../netns/index.ts';
 
 /** Tried in this order; each family takes the first that overlaps with nothing. */
 const ipv4Candidates = ['10.0.0.1/24', '10.77.0.1/24', '172.29.77.1/24', '192.168.177.1/24'];
@@ -13,8 +14,8 @@ const ipv6Candidates = ['fd00::1/64', 'fd00:77::1/64', 'fd77:77::1/64'];
  * address where IPv6 is switched off.
  * @throws VNIC_ADDRESS_EXISTS when every candidate is taken
  */
-export async function defaultAddresses(): Promise<Cidr[]> {
-  const taken = await takenPrefixes();
+export async function defaultAddresses(options: NetnsOptions = {}): Promise<Cidr[]> {
+  const taken = await takenPrefixes(options);
   const hasIpv6 = readSysctl('net.ipv6.conf.default.disable_ipv6') === '0';
   const candidates = hasIpv6 ? [ipv4Candidates, ipv6Candidates] : [ipv4Candidates];
   return candidates.map((texts) => {
@@ -28,8 +29,8 @@ export async function defaultAddresses(): Promise<Cidr[]> {
   });
 }
 
-async function takenPrefixes(): Promise<Cidr[]> {
-  const netlink = await openNetlink();
+async function takenPrefixes(options: NetnsOptions): Promise<Cidr[]> {
+  const netlink = await openNetlink(options);
   try {
     const addresses = (await netlink.addresses.list()).map(({ cidr }) => cidr);
     const routes = (await netlink.routes.list()).map(({ destination }) => destination);

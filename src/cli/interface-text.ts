@@ -73,6 +73,8 @@ export function detailedInterfaceJson(info: InterfaceInfo, kind: string): Record
     qdisc: link.qdisc ?? null,
     alias: link.alias ?? null,
     altNames: link.altNames,
+    bridge: link.bridge ?? null,
+    bridgePort: link.bridgePort ?? null,
     routes: info.routes.map(routeJson),
     statistics: link.statistics,
   };
@@ -95,7 +97,8 @@ function accountJson(account: AccountInfo | undefined): Record<string, unknown> 
   return account === undefined ? null : { id: account.id, name: account.name ?? null };
 }
 
-function addressJson({
+/** An address in JSON. */
+export function addressJson({
   cidr,
   family,
   peer,
@@ -108,7 +111,8 @@ function addressJson({
   return { cidr, family, peer: peer ?? null, broadcast: broadcast ?? null, scope, flags, validLft, preferredLft };
 }
 
-function routeJson(route: RouteInfo): Record<string, unknown> {
+/** A route in JSON, without the interface. */
+export function routeJson(route: RouteInfo): Record<string, unknown> {
   const { destination, family, via, metric, source, table, protocol, scope, type, flags } = route;
   return {
     destination,

@@ -8,13 +8,14 @@ import { type Command, Option } from 'commander';
 import type { Cidr, MacAddress } from '../base/index.ts';
 import { createDevice } from '../netdev/index.ts';
 import { getLinkSync, type LinkInfo, openNetlink } from '../netlink/index.ts';
+import type { NetnsOptions } from '../netns/index.ts';
 import type { PacketIo, TunTapDevice } from '../tun/index.ts';
 import { defaultAddresses } from './default-addresses.ts';
 import { usageError } from './report-error.ts';
 import { option, parseCidr, parseInterfaceMac, parseMtu, repeatableOption } from './values.ts';
 
 /** What `addDeviceOptions` parses. */
-export interface PacketDeviceOptions {
+export interface PacketDeviceOptions extends NetnsOptions {
   readonly tun?: boolean;
   readonly tap?: boolean;
   readonly address?: readonly Cidr[];
@@ -62,13 +63,13 @@ export function addDeviceOptions(command: Command): Command {
  */
 export async function openPacketDevice(name: string | undefined, options: PacketDeviceOptions): Promise<PacketDevice> {
   const isExact = name !== undefined && !name.includes('%');
-  const found = isExact ? getLinkSync(name) : undefined;
+  const found = isExact ? getLinkSync(name, options) : undefined;
   return found === undefined ? makeDevice(name, options) : attachDevice(found, options);
 }
 
 async function makeDevice(name: string | undefined, options: PacketDeviceOptions): Promise<PacketDevice> {
   const kind = options.tap ? 'tap' : 'tun';
-  const addresses = options.address ?? (await defaultAddresses());
+  const addresses = options.address ?? (await defaultAddresses(options));
   const routes = (options.routes ?? []).filter((prefix) => needsRoute(prefix, addresses));
   const device = await createDevice({
     kind,
@@ -78,6 +79,7 @@ async function makeDevice(name: string | undefined, options: PacketDeviceOptions
     addresses,
     up: true,
     routes: routes.map((destination) => ({ destination })),
+    ...(options.netns !== undefined && { netns: options.netns }),
     ...(options.mtu !== undefined && { mtu: options.mtu }),
     ...(options.mac !== undefined && { mac: options.mac }),
     ...(options.io !== undefined && { io: options.io }),
@@ -87,8 +89,8 @@ async function makeDevice(name: string | undefined, options: PacketDeviceOptions
 
 async function attachDevice(found: LinkInfo, options: PacketDeviceOptions): Promise<PacketDevice> {
   refuseChanges(found, options);
-  const before = await addressesOf(found.index);
-  const wanted = options.address ?? (before.length > 0 ? [] : await defaultAddresses());
+  const before = await addressesOf(found.index, options);
+  const wanted = options.address ?? (before.length > 0 ? [] : await defaultAddresses(options));
   const added = wanted.filter((cidr) => !before.some((other) => other.equals(cidr)));
   const { kind = 'tun', packetInfo = false, vnetHeader = false, multiQueue = false } = found.tun ?? {};
   const device = await createDevice({
@@ -100,9 +102,10 @@ async function attachDevice(found: LinkInfo, options: PacketDeviceOptions): Prom
     multiQueue,
     addresses: added,
     up: true,
+    ...(options.netns !== undefined && { netns: options.netns }),
     ...(options.io !== undefined && { io: options.io }),
   });
-  const release = (): Promise<void> => restore(device, found, added);
+  const release = (): Promise<void> => restore(device, found, added, options);
   return { device, created: false, addresses: [...before, ...added], routes: [], release };
 }
 
@@ -121,8 +124,8 @@ function refuseChanges(found: LinkInfo, options: PacketDeviceOptions): void {
 }
 
 /** What can be pinged around: global addresses. */
-async function addressesOf(ifindex: number): Promise<Cidr[]> {
-  const netlink = await openNetlink();
+async function addressesOf(ifindex: number, options: NetnsOptions): Promise<Cidr[]> {
+  const netlink = await openNetlink(options);
   try {
     const addresses = await netlink.addresses.list({ link: ifindex });
     return addresses.filter(({ scope }) => scope === 'global').map(({ cidr }) => cidr);
@@ -132,11 +135,16 @@ async function addressesOf(ifindex: number): Promise<Cidr[]> {
 }
 
 /** Takes back what was added. Whatever of it is gone already, by whoever's hand, is as wanted. */
-async function restore(device: TunTapDevice, found: LinkInfo, added: readonly Cidr[]): Promise<void> {
+async function restore(
+  device: TunTapDevice,
+  found: LinkInfo,
+  added: readonly Cidr[],
+  options: NetnsOptions,
+): Promise<void> {
   const gone = device.closed;
   await device.close();
   if (gone) return;
-  const netlink = await openNetlink();
+  const netlink = await openNetlink(options);
   try {
     for (const cidr of added) await netlink.addresses.remove(found.index, cidr).catch(() => undefined);
     if (!found.isUp) await netlink.links.set(found.index, { up: false }).catch(() => undefined);

@@ -6,6 +6,7 @@ import { Command } from 'commander';
 
 import { ExitStatus } from '../base/index.ts';
 import { commandList } from './command-list.ts';
+import { netnsOption } from './netns-option.ts';
 import { usageError } from './report-error.ts';
 import { RepeatableOption } from './values.ts';
 
@@ -38,6 +39,7 @@ export async function buildProgram(selected: string | undefined): Promise<Comman
     reportUsage(command);
     if (selected !== entry.name && selected !== '*') continue;
     (await entry.load()).define(command);
+    if (entry.netns) command.addOption(netnsOption());
     refuseTwice(command);
   }
   return program;
@@ -48,6 +50,7 @@ Examples:
   vnic echo --address 10.0.0.1/24       a device whose other addresses answer ping
   sudo vnic create tap0 --tap --owner $USER --address 10.0.0.1/24 --up
   vnic list
+  sudo vnic create br0 --bridge --up    and ports: vnic set tap0 --master br0
   vnic doctor                           what is missing on this machine
 
 Exit status:

@@ -7,7 +7,7 @@
 
 import { Option } from 'commander';
 
-import { Cidr, invalidArgument, isVnicError, MacAddress, VnicError } from '../base/index.ts';
+import { Cidr, type IpFamily, invalidArgument, isVnicError, MacAddress, VnicError } from '../base/index.ts';
 
 export type Parser<T> = (text: string) => T;
 
@@ -56,6 +56,14 @@ export function oneOf<const Word extends string>(...words: readonly Word[]): Par
     throw badValue(text, words.join(' or '));
   };
 }
+
+export const parseFamily: Parser<IpFamily> = (text) => (oneOf('4', '6')(text) === '4' ? 4 : 6);
+
+/** A table of routes, by number or by one of the names that every system has. */
+export const parseTable: Parser<number | 'all'> = (text) => {
+  const named = { all: 'all', main: 254, local: 255, default: 253 }[text] as number | 'all' | undefined;
+  return named ?? wholeNumber(1, 0xffff_ffff)(text);
+};
 
 export const parseOnOff: Parser<boolean> = (text) => oneOf('on', 'off')(text) === 'on';
 

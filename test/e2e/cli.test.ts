@@ -26,7 +26,7 @@ describe('bad input', () => {
     [['show'], 2, "missing required argument 'interface'"],
     [['delete'], 2, "missing required argument 'device'"],
     [['create'], 2, "missing required argument 'name'"],
-    [['create', 'x'], 2, 'neither --tun nor --tap'],
+    [['create', 'x'], 2, 'none of --tun, --tap, --bridge and --veth'],
     [['create', 'x', 'y', '--tun'], 2, 'too many arguments'],
     [['create', 'x', '--tun', '--tap'], 2, "'--tun' cannot be used with option '--tap'"],
     [['create', 'x', '--tun', '--mac', '02:00:00:00:00:01'], 2, '--mac'],

@@ -1,9 +1,19 @@
-/** `vnic create`: a device that stays. */
+/** `vnic create`: a device that stays, a bridge, or a veth pair. */
 
 import { type Command, Option } from 'commander';
 
 import { type Cidr, isVnicError, type MacAddress, VnicError } from '../../base/index.ts';
 import type { DeviceRoute } from '../../netdev/index.ts';
+import type { LinkSpec } from '../../netlink/index.ts';
+import type { NetnsOptions, NetnsSelector } from '../../netns/index.ts';
+import {
+  addBridgeOptions,
+  addCommonLinkOptions,
+  type BridgeOptions,
+  bridgeSettings,
+  type CommonLinkOptions,
+} from '../link-options.ts';
+import { parseNetns } from '../netns-option.ts';
 import { print } from '../output.ts';
 import { usageError } from '../report-error.ts';
 import {
@@ -17,9 +27,12 @@ import {
   repeatableOption,
 } from '../values.ts';
 
-interface CreateOptions {
+interface CreateOptions extends NetnsOptions, BridgeOptions, CommonLinkOptions {
   readonly tun?: true;
   readonly tap?: true;
+  readonly bridge?: true;
+  readonly veth?: true;
+  readonly peer?: Peer;
   readonly address?: readonly Cidr[];
   readonly route?: readonly string[];
   readonly up?: true;
@@ -34,15 +47,24 @@ interface CreateOptions {
   readonly vnetHeader?: true;
 }
 
+/** The other end of a veth pair. */
+interface Peer {
+  readonly name: string;
+  readonly netns?: NetnsSelector;
+}
+
 export function define(command: Command): void {
   command
     .description(
-      'Make a TUN or TAP device that stays until it is deleted or the machine restarts. Prints its name.\n' +
-        'All or nothing: the device persists only once everything else has been set.',
+      'Make a TUN or TAP device, a bridge, or a veth pair, that stays until it is deleted or the machine restarts. Prints its\n' +
+        'name. All or nothing: a device persists only once everything else has been set.',
     )
-    .argument('<name>', 'name of 1 to 15 bytes; "%d" is replaced by the lowest free number')
-    .addOption(new Option('--tun', 'a device of IP packets').conflicts(['tap', 'mac']))
-    .addOption(new Option('--tap', 'a device of Ethernet frames'))
+    .argument('<name>', 'name of 1 to 15 bytes; "%d" of a device is replaced by the lowest free number')
+    .addOption(new Option('--tun', 'a device of IP packets').conflicts(['tap', 'bridge', 'veth', 'mac', 'master']))
+    .addOption(new Option('--tap', 'a device of Ethernet frames').conflicts(['bridge', 'veth']))
+    .addOption(new Option('--bridge', 'a bridge').conflicts(['veth', 'master']))
+    .addOption(new Option('--veth', 'one end of a pair of virtual Ethernet interfaces; needs --peer'))
+    .addOption(option('--peer <name[@netns]>', 'name of the other end, and its namespace if another', parsePeer))
     .addOption(repeatableOption('--address <cidr>', 'address with its prefix length', parseCidr))
     .addOption(
       repeatableOption('--route <route>', 'CIDR[,via=ADDR][,metric=N] through the device; needs --up', parseText),
@@ -57,53 +79,139 @@ export function define(command: Command): void {
     .option('--multi-queue', 'let several descriptors attach, one a queue')
     .option('--packet-info', 'put struct tun_pi before each packet')
     .option('--vnet-header', 'put struct virtio_net_hdr before each packet')
-    .addHelpText(
-      'after',
-      `
+    .action(create);
+  addCommonLinkOptions(command);
+  addBridgeOptions(command).addHelpText(
+    'after',
+    `
 Examples:
   sudo vnic create tap0 --tap --owner root                 as tunctl -t tap0 -u root
   sudo vnic create tun%d --tun --address 10.0.0.1/24 --address fd00::1/64 --up
   sudo vnic create tun0 --tun --address 10.0.0.1/24 --up --route 192.168.7.0/24,via=10.0.0.2,metric=50
-  sudo vnic create tap0 --tap --owner $USER --mac 02:00:00:00:00:01 --mtu 9000`,
-    )
-    .action(create);
+  sudo vnic create tap0 --tap --owner $USER --mac 02:00:00:00:00:01 --mtu 9000
+  sudo vnic create br0 --bridge --stp on --address 10.0.0.1/24 --up
+  sudo vnic create tap1 --tap --master br0 --up
+  sudo vnic create v0 --veth --peer eth0@blue --up     both ends up, the other one in the namespace blue`,
+  );
 }
 
 async function create(name: string, options: CreateOptions): Promise<void> {
-  const { tun, tap, address, route, owner, group, txqueuelen, ...rest } = options;
-  if (!tun && !tap) {
+  const { tun, tap, bridge, veth } = options;
+  if (!tun && !tap && !bridge && !veth) {
     throw usageError(
       `create ${JSON.stringify(name)}`,
-      'neither --tun nor --tap was given',
-      'Add --tun for IP packets, or --tap for Ethernet frames.',
+      'none of --tun, --tap, --bridge and --veth was given',
+      'Add --tun for IP packets, --tap for Ethernet frames, --bridge or --veth.',
     );
   }
-  const { openDevice, parseDeviceRoute } = await import('../../netdev/index.ts');
-  const routes = route?.map((text): DeviceRoute => parseValue('--route', text, parseDeviceRoute));
-  if (routes !== undefined && !rest.up) {
+  refuseStray(name, options);
+  const { parseDeviceRoute } = await import('../../netdev/index.ts');
+  const routes = options.route?.map((text): DeviceRoute => parseValue('--route', text, parseDeviceRoute));
+  if (routes !== undefined && !options.up) {
     throw usageError(
       `create ${JSON.stringify(name)}`,
       'the kernel keeps routes only through a device that is up',
       'Add --up.',
     );
   }
-  const device = await orExists(
+  const made = tun || tap ? createDevice(name, options, routes) : createLink(name, options, routes ?? []);
+  print(await orExists(name, made));
+}
+
+async function createDevice(
+  name: string,
+  options: CreateOptions,
+  routes: readonly DeviceRoute[] | undefined,
+): Promise<string> {
+  const { openDevice } = await import('../../netdev/index.ts');
+  const { up, owner, group, mtu, mac, promisc, multiQueue, packetInfo, vnetHeader, netns, alias } = options;
+  const { txqueuelen, address, altname, master } = options;
+  const device = await openDevice({
+    kind: options.tun ? 'tun' : 'tap',
     name,
-    openDevice({
-      ...rest,
-      kind: tun ? 'tun' : 'tap',
-      name,
-      exclusive: true,
-      persist: true,
-      ...(address && { addresses: address }),
-      ...(routes && { routes }),
-      ...(owner !== undefined && { owner }),
-      ...(group !== undefined && { group }),
-      ...(txqueuelen !== undefined && { txQueueLen: txqueuelen }),
-    }),
-  );
+    exclusive: true,
+    persist: true,
+    ...(up && { up }),
+    ...(mtu !== undefined && { mtu }),
+    ...(mac !== undefined && { mac }),
+    ...(promisc && { promisc }),
+    ...(multiQueue && { multiQueue }),
+    ...(packetInfo && { packetInfo }),
+    ...(vnetHeader && { vnetHeader }),
+    ...(netns !== undefined && { netns }),
+    ...(alias !== undefined && { alias }),
+    ...(altname && { altNames: altname }),
+    ...(typeof master === 'string' && { master }),
+    ...(address && { addresses: address }),
+    ...(routes && { routes }),
+    ...(owner !== undefined && { owner }),
+    ...(group !== undefined && { group }),
+    ...(txqueuelen !== undefined && { txQueueLen: txqueuelen }),
+  });
   await device.close();
-  print(device.name);
+  return device.name;
+}
+
+/** A bridge or a veth pair, deleted again when something else of it cannot be set. */
+async function createLink(name: string, options: CreateOptions, routes: readonly DeviceRoute[]): Promise<string> {
+  const { checkInterfaceAddress, withNetlink } = await import('../../netdev/index.ts');
+  for (const cidr of options.address ?? []) checkInterfaceAddress(cidr, `create ${JSON.stringify(name)}`);
+  await withNetlink(options, async (netlink) => {
+    const { master } = options;
+    const index = typeof master === 'string' ? (await netlink.links.get(master)).index : undefined;
+    await netlink.links.create(linkSpec(name, options, index));
+    try {
+      const { alias, altname, address = [], up } = options;
+      if (alias !== undefined) await netlink.links.set(name, { alias });
+      if (altname !== undefined) await netlink.links.addAltNames(name, altname);
+      for (const cidr of address) await netlink.addresses.add(name, cidr, { noDad: cidr.family === 6 });
+      if (up) await netlink.links.set(name, { up });
+      for (const route of routes) await netlink.routes.add({ ...route, link: name });
+    } catch (error) {
+      await netlink.links.delete(name).catch(() => undefined);
+      throw error;
+    }
+  });
+  return name;
+}
+
+function linkSpec(name: string, options: CreateOptions, master: number | undefined): LinkSpec {
+  const { mtu, mac, txqueuelen, promisc, up, peer } = options;
+  const end = {
+    name,
+    ...(mtu !== undefined && { mtu }),
+    ...(mac !== undefined && { mac }),
+    ...(txqueuelen !== undefined && { txQueueLen: txqueuelen }),
+    ...(promisc && { promisc }),
+    ...(master !== undefined && { master }),
+  };
+  if (options.bridge) {
+    const bridge = bridgeSettings(options);
+    return { kind: 'bridge', ...end, ...(bridge !== undefined && { bridge }) };
+  }
+  if (peer === undefined) throw usageError(`create ${JSON.stringify(name)}`, '--peer is missing', 'Add --peer NAME.');
+  return { kind: 'veth', ...end, peer: { ...peer, ...(mtu !== undefined && { mtu }), ...(up && { up }) } };
+}
+
+/** What has no meaning for the kind that is made. */
+function refuseStray(name: string, options: CreateOptions): void {
+  const attempted = `create ${JSON.stringify(name)}`;
+  const refuse = (flags: string, of: string): never => {
+    throw usageError(attempted, `${flags} is for ${of}`, 'Leave it out, or see `vnic create --help`.');
+  };
+  const ofDevices = ['owner', 'group', 'multiQueue', 'packetInfo', 'vnetHeader'] as const;
+  const isDevice = options.tun ?? options.tap ?? false;
+  const stray = isDevice ? undefined : ofDevices.find((key) => options[key] !== undefined);
+  if (stray !== undefined)
+    refuse(`--${stray.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`, 'TUN/TAP devices');
+  if (!options.veth && options.peer !== undefined) refuse('--peer', 'veth pairs');
+  if (!options.bridge && bridgeSettings(options) !== undefined) refuse('a setting of a bridge', 'bridges');
+}
+
+function parsePeer(text: string): Peer {
+  const at = text.lastIndexOf('@');
+  if (at < 0) return { name: parseText(text) };
+  return { name: parseText(text.slice(0, at)), netns: parseNetns(text.slice(at + 1)) };
 }
 
 /** The library's hint speaks of its own option; here there are commands to name. */

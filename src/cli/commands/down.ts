@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 
+import type { NetnsOptions } from '../../netns/index.ts';
 import { setState } from '../link-state.ts';
 
 export function define(command: Command): void {
@@ -11,5 +12,5 @@ export function define(command: Command): void {
     )
     .argument('<interface...>', 'interfaces; all are looked up before the first is changed')
     .addHelpText('after', '\nExamples:\n  sudo vnic down tap0')
-    .action((names: readonly string[]) => setState(names, { up: false }));
+    .action((names: readonly string[], options: NetnsOptions) => setState(names, { up: false }, options));
 }

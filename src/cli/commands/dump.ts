@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 
 import type { PacketBatch, PacketLink } from '../../link/index.ts';
 import { getLinkSync, openNetlink } from '../../netlink/index.ts';
+import type { NetnsOptions } from '../../netns/index.ts';
 import { checksumPending, openInterface, originalLength, packetDirection } from '../../transport/index.ts';
 import { hexdump, summarizePacket } from '../../wire/index.ts';
 import { interruption } from '../interruption.ts';
@@ -78,7 +79,7 @@ async function run(name: string | undefined, options: DumpOptions): Promise<void
 function openSource(name: string | undefined, options: DumpOptions): Promise<Source> {
   const wantsDevice = options.tun || options.tap || name === undefined || name.includes('%');
   if (!wantsDevice) return listen(name, options);
-  if (name !== undefined && !name.includes('%') && getLinkSync(name) !== undefined) {
+  if (name !== undefined && !name.includes('%') && getLinkSync(name, options) !== undefined) {
     const hint = `Leave --tun and --tap out to listen on ${name}, or choose another name.`;
     throw usageError(`make a device ${name}`, 'an interface of that name exists already', hint);
   }
@@ -94,9 +95,14 @@ async function listen(name: string, options: DumpOptions): Promise<Source> {
     const hint = `Add --tun or --tap to make a device, or leave --${forDevice} out to listen on ${name}.`;
     throw usageError('run `vnic dump`', `--${forDevice} is for a device that is made`, hint);
   }
-  const link = await openInterface({ name, promiscuous: options.promisc ?? false });
+  const link = await openInterface({
+    name,
+    promiscuous: options.promisc ?? false,
+    ...(options.netns !== undefined && { netns: options.netns }),
+  });
   printNote(`listening on ${name} (${link.medium === 'ip' ? 'IP' : 'Ethernet'}); Ctrl-C ends it`);
-  if (getLinkSync(link.ifindex)?.isUp === false) printNote(`${name} is down: no packets before \`vnic up ${name}\``);
+  if (getLinkSync(link.ifindex, options)?.isUp === false)
+    printNote(`${name} is down: no packets before \`vnic up ${name}\``);
   return {
     link,
     directionOf: (batch, index) => (packetDirection(batch, index) === 'outgoing' ? 'out' : 'in'),
@@ -117,14 +123,14 @@ async function make(name: string | undefined, options: DumpOptions): Promise<Sou
     lengthOf: (batch, index) => batch.length(index),
     // The kernel completes what a device without offloads reads.
     checksumPending: () => false,
-    dropped: () => txDropped(device.ifindex),
+    dropped: () => txDropped(device.ifindex, options),
     close: release,
   };
 }
 
 /** Packets that found the queue of the device full. */
-async function txDropped(ifindex: number): Promise<number> {
-  const netlink = await openNetlink();
+async function txDropped(ifindex: number, options: NetnsOptions): Promise<number> {
+  const netlink = await openNetlink(options);
   try {
     return Number((await netlink.links.get(ifindex)).statistics?.txDropped ?? 0);
   } catch {

@@ -3,11 +3,12 @@
 import type { Command } from 'commander';
 
 import type { InterfaceInfo } from '../../netdev/index.ts';
+import type { NetnsOptions } from '../../netns/index.ts';
 import { accountText, addressText, holdersText, interfaceJson, stateText } from '../interface-text.ts';
 import { print, printable, printJson, printNote, style } from '../output.ts';
 import { formatTable } from '../table.ts';
 
-interface ListOptions {
+interface ListOptions extends NetnsOptions {
   readonly all?: true;
   readonly json?: true;
 }

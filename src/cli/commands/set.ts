@@ -3,7 +3,20 @@
 import { type Command, Option } from 'commander';
 
 import type { Cidr, MacAddress } from '../../base/index.ts';
+import type { DeviceRoute } from '../../netdev/index.ts';
 import type { LinkChange, LinkInfo, Netlink } from '../../netlink/index.ts';
+import type { NetnsOptions, NetnsSelector } from '../../netns/index.ts';
+import {
+  addBridgeOptions,
+  addCommonLinkOptions,
+  addPortOptions,
+  type BridgeOptions,
+  bridgeSettings,
+  type CommonLinkOptions,
+  type PortOptions,
+  portSettings,
+} from '../link-options.ts';
+import { parseNetns } from '../netns-option.ts';
 import { printNote } from '../output.ts';
 import { usageError } from '../report-error.ts';
 import {
@@ -18,7 +31,7 @@ import {
   repeatableOption,
 } from '../values.ts';
 
-interface SetOptions {
+interface SetOptions extends NetnsOptions, BridgeOptions, PortOptions, CommonLinkOptions {
   readonly up?: true;
   readonly down?: true;
   readonly mtu?: number;
@@ -33,12 +46,15 @@ interface SetOptions {
   readonly removeAddress?: readonly Cidr[];
   readonly addRoute?: readonly string[];
   readonly removeRoute?: readonly string[];
+  readonly removeAltname?: readonly string[];
+  readonly moveTo?: NetnsSelector;
 }
 
 export function define(command: Command): void {
   command
     .description(
-      'Change an interface: any, except for --owner, --group and --persist, which only TUN/TAP devices have.',
+      'Change an interface: any, except for --owner, --group and --persist, which only TUN/TAP devices have, and the settings\n' +
+        'of bridges and their ports.',
     )
     .argument('<interface>', 'its name')
     .addOption(new Option('--up', 'bring it up').conflicts('down'))
@@ -59,23 +75,33 @@ export function define(command: Command): void {
     .addOption(
       repeatableOption('--remove-route <route>', 'CIDR[,via=ADDR][,metric=N] through the interface', parseText),
     )
-    .addHelpText(
-      'after',
-      `
+    .addOption(repeatableOption('--remove-altname <name>', 'a further name', parseText))
+    .addOption(
+      option('--move-to <netns>', 'move it there: name, process id or path; --up brings it up there', parseNetns),
+    )
+    .action(set);
+  // Behind --master: alone, commander would give it a default of true.
+  addCommonLinkOptions(command).option('--no-master', 'take it out of its bridge');
+  addBridgeOptions(command);
+  addPortOptions(command).addHelpText(
+    'after',
+    `
 The changes are made in this order: owner, group, persistence; routes and addresses removed; down; MAC, MTU, name,
-flags, queue length; addresses added; up; routes added. After an error, those before it are in force.
+flags, queue length, alias; further names; bridge and settings of bridge and port; addresses added; up; routes added; moved last. After an error, those before it are in force.
 Owner, group and persistence need the device to be free: the process that holds it is named otherwise.
 
 Examples:
   sudo vnic set tap0 --owner $USER --mtu 9000 --up
   sudo vnic set tun0 --add-address fd00::1/64 --add-route fd01::/48,via=fd00::2
-  sudo vnic set tap0 --name lab0 --persist off`,
-    )
-    .action(set);
+  sudo vnic set tap0 --name lab0 --persist off
+  sudo vnic set tap0 --master br0 --isolated on
+  sudo vnic set br0 --stp on --ageing-time 60
+  sudo vnic set tap0 --move-to blue --up`,
+  );
 }
 
 async function set(name: string, options: SetOptions): Promise<void> {
-  if (Object.keys(options).length === 0) {
+  if (Object.keys(options).every((key) => key === 'netns')) {
     throw usageError(
       `set ${JSON.stringify(name)}`,
       'nothing to change was given',
@@ -87,9 +113,8 @@ async function set(name: string, options: SetOptions): Promise<void> {
   const routesToRemove = (options.removeRoute ?? []).map((text) =>
     parseValue('--remove-route', text, parseDeviceRoute),
   );
-  const { openNetlink } = await import('../../netlink/index.ts');
-  const netlink = await openNetlink();
-  try {
+  const { withNetlink } = await import('../../netdev/index.ts');
+  await withNetlink(options, async (netlink) => {
     const link = await netlink.links.get(name);
     await checkChange(link, options);
     if (!(await setOwnership(netlink, link, options))) return;
@@ -100,13 +125,42 @@ async function set(name: string, options: SetOptions): Promise<void> {
     const change = linkChange(options);
     if (Object.keys(change).length > 0) await netlink.links.set(link.name, change);
     const current = options.name ?? link.name;
-    for (const cidr of options.addAddress ?? [])
-      await netlink.addresses.add(current, cidr, { noDad: cidr.family === 6 });
-    if (options.up) await netlink.links.set(current, { up: true });
-    for (const route of routesToAdd) await netlink.routes.add({ ...route, link: current });
-  } finally {
-    await netlink.close();
-  }
+    await setNames(netlink, current, options);
+    await setBridge(netlink, current, options);
+    await addAndRaise(netlink, current, options, routesToAdd);
+  });
+}
+
+/** The last steps: addresses, up, routes; or away to another namespace, and up there. */
+async function addAndRaise(
+  netlink: Netlink,
+  name: string,
+  options: SetOptions,
+  routes: readonly DeviceRoute[],
+): Promise<void> {
+  const { addAddress = [], up, moveTo } = options;
+  for (const cidr of addAddress) await netlink.addresses.add(name, cidr, { noDad: cidr.family === 6 });
+  if (moveTo !== undefined) await netlink.links.set(name, { netns: moveTo, ...(up && { up }) });
+  else if (up) await netlink.links.set(name, { up });
+  for (const route of routes) await netlink.routes.add({ ...route, link: name });
+}
+
+async function setNames(netlink: Netlink, name: string, { altname, removeAltname }: SetOptions): Promise<void> {
+  if (removeAltname !== undefined) await netlink.links.removeAltNames(name, removeAltname);
+  if (altname !== undefined) await netlink.links.addAltNames(name, altname);
+}
+
+async function setBridge(netlink: Netlink, name: string, options: SetOptions): Promise<void> {
+  const { master } = options;
+  const bridge = bridgeSettings(options);
+  const bridgePort = portSettings(options);
+  const change: LinkChange = {
+    ...(master === false && { master: 0 }),
+    ...(typeof master === 'string' && { master: (await netlink.links.get(master)).index }),
+    ...(bridge !== undefined && { bridge }),
+    ...(bridgePort !== undefined && { bridgePort }),
+  };
+  if (Object.keys(change).length > 0) await netlink.links.set(name, change);
 }
 
 /** What would fail half-way and can be known before. */
@@ -120,19 +174,23 @@ async function checkChange(link: LinkInfo, options: SetOptions): Promise<void> {
     throw usageError(attempted, `${link.name} is a TUN device, which has no MAC address`, 'Leave --mac out.');
   }
   for (const cidr of options.addAddress ?? []) checkInterfaceAddress(cidr, attempted);
+  if (options.moveTo !== undefined && (options.addAddress ?? options.addRoute) !== undefined) {
+    throw usageError(attempted, 'addresses and routes do not move along', 'Add them there, with --netns, afterwards.');
+  }
   const isUp = options.down ? false : options.up || link.isUp;
   if (options.addRoute !== undefined && !isUp) {
     throw usageError(attempted, 'the kernel keeps routes only through an interface that is up', 'Add --up.');
   }
 }
 
-function linkChange({ mtu, mac, promisc, txqueuelen, name }: SetOptions): LinkChange {
+function linkChange({ mtu, mac, promisc, txqueuelen, name, alias }: SetOptions): LinkChange {
   return {
     ...(mtu !== undefined && { mtu }),
     ...(mac !== undefined && { mac }),
     ...(promisc !== undefined && { promisc }),
     ...(txqueuelen !== undefined && { txQueueLen: txqueuelen }),
     ...(name !== undefined && { name }),
+    ...(alias !== undefined && { alias }),
   };
 }
 
@@ -150,7 +208,9 @@ async function setOwnership(netlink: Netlink, link: LinkInfo, options: SetOption
   };
   const { packetInfo, vnetHeader, multiQueue } = tun;
   // Attaching sets these anew, so they are passed as they are.
-  const open = { name: link.name, mustExist: true, packetInfo, vnetHeader, multiQueue };
+  const { netns } = options;
+  const framing = { packetInfo, vnetHeader, multiQueue };
+  const open = { name: link.name, mustExist: true, ...framing, ...(netns !== undefined && { netns }) };
   const device = tun.kind === 'tun' ? await TunDevice.open(open) : await TapDevice.open(open);
   try {
     applyOwnership(device, changes);

@@ -3,7 +3,8 @@
 import type { Command } from 'commander';
 
 import type { InterfaceInfo } from '../../netdev/index.ts';
-import type { AddressInfo, LinkInfo, LinkStatistics } from '../../netlink/index.ts';
+import type { AddressInfo, BridgeInfo, BridgePortInfo, LinkInfo, LinkStatistics } from '../../netlink/index.ts';
+import type { NetnsOptions } from '../../netns/index.ts';
 import {
   accountText,
   addressText,
@@ -33,9 +34,9 @@ Examples:
     .action(show);
 }
 
-async function show(name: string, options: { readonly json?: true }): Promise<void> {
+async function show(name: string, options: NetnsOptions & { readonly json?: true }): Promise<void> {
   const { describeInterface, interfaceKind } = await import('../../netdev/index.ts');
-  const info = await describeInterface(name);
+  const info = await describeInterface(name, options);
   const kind = interfaceKind(info.link);
   if (options.json) {
     printJson(detailedInterfaceJson(info, kind));
@@ -62,6 +63,8 @@ function properties(info: InterfaceInfo): string[][] {
     ...(link.alias === undefined ? [] : [['alias', printable(link.alias)]]),
     ...(link.altNames.length === 0 ? [] : [['other names', link.altNames.map(printable).join(', ')]]),
     ...(info.master === undefined ? [] : [['port of', printable(info.master)]]),
+    ...(link.bridgePort === undefined ? [] : portProperties(link.bridgePort)),
+    ...(link.bridge === undefined ? [] : bridgeProperties(link.bridge)),
     ...(link.tun === undefined ? [] : tunProperties(info, link.tun)),
     ...listed('addresses', info.addresses.map(addressLine)),
     ...listed('routes', info.routes.map(routeText)),
@@ -78,6 +81,29 @@ function tunProperties(info: InterfaceInfo, tun: NonNullable<LinkInfo['tun']>): 
     ['queues', `${info.queues}${tun.multiQueue ? ' (multi-queue)' : ''}`],
     ['held by', holdersText(info.holders)],
   ];
+}
+
+function bridgeProperties(bridge: BridgeInfo): string[][] {
+  const { stp, ageingTimeSec, forwardDelaySec, vlanFiltering, bridgeId, rootId } = bridge;
+  const root = rootId === bridgeId ? 'is root' : `root ${rootId}`;
+  return [
+    ['bridge id', bridgeId],
+    ['spanning tree', stp ? `on, ${root}, forward delay ${forwardDelaySec} s` : 'off'],
+    ['ageing time', `${ageingTimeSec} s`],
+    ['VLAN filtering', vlanFiltering ? `on, untagged is ${bridge.vlanDefaultPvid}` : 'off'],
+  ];
+}
+
+function portProperties(port: BridgePortInfo): string[][] {
+  const unusual = [
+    !port.learning && 'no learning',
+    !port.flood && 'no flooding',
+    port.isolated && 'isolated',
+    port.hairpin && 'hairpin',
+    port.guard && 'guard',
+    port.locked && 'locked',
+  ].filter((part) => part !== false);
+  return [['port', [`${port.number}, ${port.state}, cost ${port.cost}`, ...unusual].join(', ')]];
 }
 
 /** One value a row, the title beside the first. */
