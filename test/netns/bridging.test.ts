@@ -11,11 +11,11 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { setImmediate as turn } from 'node:timers/promises';
 
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 
 import { MacAddress } from '../../src/base/index.ts';
 import { type BridgePortSettings, type Netlink, openNetlink } from '../../src/netlink/index.ts';
-import { openNetworkNamespace } from '../../src/netns/index.ts';
+import { openNetworkNamespace, writeInterfaceSettings } from '../../src/netns/index.ts';
 import { codeOf, ip, ipJson, ipNames } from './iproute2.ts';
 import { requirePrivateNetns } from './private-netns.ts';
 
@@ -314,6 +314,9 @@ describe('a link', () => {
 
 describe('the forwarding table', () => {
   beforeEach(async () => {
+    // IPv6 joins groups when it likes, and each is an entry.
+    writeInterfaceSettings('default', { ipv6: { disableIpv6: true } });
+    onTestFinished(() => writeInterfaceSettings('default', { ipv6: { disableIpv6: false } }));
     ip('link add br0 up type bridge');
     ip('link add p0 address 02:00:00:00:00:01 type veth peer name p1');
     ip('link set p0 up');
@@ -340,7 +343,7 @@ describe('the forwarding table', () => {
       state: states[type],
     }));
     expect(own).toEqual(witnessed);
-    expect(own.length).toBeGreaterThan(6);
+    expect(own.length).toBeGreaterThan(5);
     const ofBridge = await netlink.fdb.list({ bridge: 'br0' });
     expect(ofBridge.length).toBe(bridgeJson('fdb show br br0').length);
     expect((await netlink.fdb.list({ link: 'p0', bridge: 'br0' })).map(({ mac: address }) => `${address}`)).toContain(
