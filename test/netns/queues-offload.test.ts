@@ -34,11 +34,13 @@ const ends = [
 ] as const;
 const FAR = { 4: '10.8.1.2', 6: 'fd08:1::2' } as const;
 
+const setForwarding = (value: '0' | '1'): void => {
+  for (const path of ['ipv4/ip_forward', 'ipv6/conf/all/forwarding']) writeFileSync(`/proc/sys/net/${path}`, value);
+};
+
 beforeAll(() => {
   requirePrivateNetns();
-  const set = (path: string, value: string): void => writeFileSync(`/proc/sys/net/${path}`, value);
-  set('ipv4/ip_forward', '1');
-  set('ipv6/conf/all/forwarding', '1');
+  setForwarding('1');
   for (const [i, { namespace, veth, table }] of ends.entries()) {
     ip('netns', 'add', namespace);
     ip('link', 'add', veth, 'numrxqueues', '1', 'type', 'veth', 'peer', 'name', 'eth', 'netns', namespace);
@@ -65,6 +67,7 @@ afterEach(async () => {
 });
 
 afterAll(() => {
+  setForwarding('0');
   for (const { namespace, veth, table } of ends) {
     for (const family of ['-4', '-6']) ip(family, 'rule', 'del', 'iif', veth, 'lookup', table);
     ip('link', 'del', veth);
