@@ -83,6 +83,7 @@ napi_value fd_copy_from(napi_env env, napi_callback_info info);
 napi_value fd_close(napi_env env, napi_callback_info info);
 napi_value fd_close_async(napi_env env, napi_callback_info info);
 napi_value fd_ioctl(napi_env env, napi_callback_info info);
+napi_value fd_lock(napi_env env, napi_callback_info info);
 void close_all_fds(struct env *state);
 bool own_fd(struct env *state, int32_t fd);
 

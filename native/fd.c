@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -243,4 +244,18 @@ napi_value fd_ioctl(napi_env env, napi_callback_info info)
 	if (ret >= 0 && arg.len > 0)
 		memcpy(arg.data, scratch, arg.len);
 	return to_result(env, ret);
+}
+
+/*
+ * lock(fd): 0 | -errno. Takes the exclusive flock(2) of the open file without waiting; -EWOULDBLOCK when another open
+ * file has it. The kernel lets go of it with the last descriptor, also after SIGKILL.
+ */
+napi_value fd_lock(napi_env env, napi_callback_info info)
+{
+	napi_value argv[MAX_ARGS];
+	int32_t fd;
+
+	if (!get_args(env, info, 1, argv) || !get_i32(env, argv[0], &fd))
+		return NULL;
+	return to_result(env, flock(fd, LOCK_EX | LOCK_NB));
 }

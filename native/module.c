@@ -20,6 +20,7 @@ static const struct native_function basic_functions[] = {
 	{"close", fd_close},
 	{"closeAsync", fd_close_async},
 	{"ioctl", fd_ioctl},
+	{"lock", fd_lock},
 	{"ioUringProbe", io_uring_probe},
 	{"socket", socket_open},
 	{"bind", socket_bind},

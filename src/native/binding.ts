@@ -39,6 +39,11 @@ export interface NativeCore extends NativeOffload, NativeUdp, NativeAead, Native
   closeAsync(fd: number): Promise<number>;
   /** The array is copied in, and back when the call succeeds; at most 1024 bytes. */
   ioctl(fd: number, request: number, arg: Uint8Array | number): number;
+  /**
+   * Takes the exclusive `flock(2)` of an open file, whoever owns the descriptor; `-EAGAIN` when another open file has
+   * it. It ends with the last descriptor of the open file.
+   */
+  lock(fd: number): number;
   /** 0 where this thread may use io_uring; it is set up then, once, and used by `readBatch` and `writeBatch`. */
   ioUringProbe(): number;
 

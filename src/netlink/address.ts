@@ -72,6 +72,8 @@ export interface AddressInfo {
   readonly preferredLft: Lifetime;
   /** Metric of the route to the subnet, where one was set. */
   readonly metric: number | undefined;
+  /** Who added it, as they say (`IFA_PROTO`, 1 to 3 are the kernel's own); undefined where nobody said. */
+  readonly protocol: number | undefined;
 }
 
 /** How an address is added. */
@@ -94,6 +96,8 @@ export interface AddAddressOptions {
   readonly preferredLftSec?: number;
   /** Metric of the route to the subnet. */
   readonly metric?: number;
+  /** A mark of who adds it, 4 to 255 (`IFA_PROTO`); kernels before 5.18 drop it. */
+  readonly protocol?: number;
   /** Change the address where it exists, instead of VNIC_ADDRESS_EXISTS. */
   readonly replace?: boolean;
 }
@@ -123,6 +127,7 @@ export function parseAddress(body: Uint8Array): AddressInfo | undefined | Messag
     flagBits,
     ...parseLifetimes(attributes),
     metric: attributes.u32(Ifa.RT_PRIORITY),
+    protocol: attributes.u8(Ifa.PROTO),
   };
 }
 
@@ -152,6 +157,7 @@ export function putNewAddress(
   const flags = (options.noDad ? IfaF.NODAD : 0) | (options.noPrefixRoute ? IfaF.NOPREFIXROUTE : 0);
   if (flags !== 0) builder.u32(Ifa.FLAGS, flags);
   if (options.metric !== undefined) builder.u32(Ifa.RT_PRIORITY, options.metric);
+  if (options.protocol !== undefined) builder.u8(Ifa.PROTO, options.protocol);
   const { validLftSec, preferredLftSec } = options;
   if (validLftSec === undefined && preferredLftSec === undefined) return builder;
   const valid = validLftSec ?? INFINITE_LIFETIME;

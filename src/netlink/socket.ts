@@ -7,12 +7,16 @@
  * queue, and each `receive` makes the kernel fill in the next part. So a request receives at once and waits
  * for readiness only when the kernel says EAGAIN.
  *
- *   queue     One request at a time: a second dump on a socket is refused with EBUSY while one runs.
- *             Requests run in the order of the calls.
+ *   queue     Requests run in the order of the calls. A dump runs alone: a second one on the socket is refused with
+ *             EBUSY while one runs.
+ *   flight    Other requests that are queued when it is their turn go out together, in one `send`, and are told
+ *             apart by their sequence numbers: the kernel works them off in order and answers each. So callers that
+ *             do not await one before they ask for the next pay for a system call once per flight. A flight is small
+ *             enough for its answers to fit into the receive queue, where the kernel would drop what does not.
  *   abort     The caller is released at once; the exchange itself runs to its end, because a dump that is
  *             half read blocks the next one.
  *   fairness  Answers are there at once, so nothing would ever let the event loop turn: after every
- *             `DATAGRAMS_PER_TURN` datagrams, of one request or of many, the requester does.
+ *             `DATAGRAMS_PER_TURN` datagrams, of one dump or of many, and after every flight, the requester does.
  *   close     A waiting and all queued requests end with VNIC_LINK_CLOSED.
  */
 
@@ -34,12 +38,25 @@ import {
   SOL_NETLINK,
 } from './constants.ts';
 import { Exchange, type ExchangeEnd } from './exchange.ts';
-import { littleEndian, MessageBuilder, type MessageFault, type NetlinkMessage } from './message.ts';
+import {
+  align4,
+  littleEndian,
+  MESSAGE_HEADER_LEN,
+  MessageBuilder,
+  type MessageFault,
+  type NetlinkMessage,
+} from './message.ts';
 import { closedError, exchangeError, type RequestContext } from './request-error.ts';
 
 /** The kernel fills at most 32 KiB of a dump into one datagram; single answers can be longer (many VFs). */
 const RECEIVE_BUFFER_LEN = 32 * 1024;
 const DATAGRAMS_PER_TURN = 8;
+/**
+ * What the default receive queue of 208 KiB takes with room to spare: an acknowledgement counts 1 and takes about
+ * a kilobyte, one with an answer counts 4.
+ */
+const FLIGHT_WEIGHT = 64;
+const ANSWER_WEIGHT = 4;
 /** How often an inconsistent dump is asked for again. */
 const DUMP_ATTEMPTS = 10;
 const SOCKADDR_NL_LEN = 12;
@@ -116,14 +133,19 @@ export class NetlinkSocket {
     }
   }
 
-  /** The next whole datagram, valid until the next call, or the errno that says why there is none. */
-  receive(): Uint8Array | number {
+  /**
+   * The next whole datagram, valid until the next call, or the errno that says why there is none.
+   * Without `anyLength` one that exceeds 32 KiB is cut short, which no acknowledgement does, and a call is spared.
+   */
+  receive(options: { readonly anyLength: boolean } = { anyLength: true }): Uint8Array | number {
     const core = nativeCore();
     for (;;) {
-      const length = core.receive(this.fd, this.#sender, MSG_PEEK | MSG_TRUNC);
-      if (length === -errno.EINTR) continue;
-      if (length < 0) return -length;
-      if (length > this.#buffer.length) this.#buffer = new Uint8Array(length);
+      if (options.anyLength) {
+        const length = core.receive(this.fd, this.#sender, MSG_PEEK | MSG_TRUNC);
+        if (length === -errno.EINTR) continue;
+        if (length < 0) return -length;
+        if (length > this.#buffer.length) this.#buffer = new Uint8Array(length);
+      }
       const received = core.receive(this.fd, this.#buffer, 0, this.#sender);
       if (received === -errno.EINTR) continue;
       if (received < 0) return -received;
@@ -168,14 +190,23 @@ export function requestSync(request: NetlinkRequest, options: Omit<NetlinkSocket
   }
 }
 
-/** Requests one after the other over one socket. */
+/** A request in the queue or on its way. */
+interface Pending {
+  readonly request: NetlinkRequest;
+  exchange: Exchange | undefined;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+/** Requests in the order of the calls over one socket. */
 export class NetlinkRequester {
   readonly #socket: NetlinkSocket;
   #poll: Poll | undefined;
   #wake: (() => void) | undefined;
   #sequence = 0;
   #datagrams = 0;
-  #tail: Promise<unknown> = Promise.resolve();
+  readonly #queue: Pending[] = [];
+  #working = false;
   readonly #closeHandlers = new Set<() => void>();
 
   constructor(attempted: string, options: NetlinkSocketOptions = {}) {
@@ -194,11 +225,14 @@ export class NetlinkRequester {
     const { attempted, signal } = request;
     throwIfAborted(signal, attempted);
     if (this.closed) throw closedError(attempted);
-    const turn = this.#tail.then(() => {
-      throwIfAborted(signal, attempted);
-      return this.#run(request);
+    const turn = new Promise<void>((resolve, reject) => {
+      this.#queue.push({ request, exchange: undefined, resolve, reject });
     });
-    this.#tail = turn.catch(() => undefined);
+    if (!this.#working) {
+      this.#working = true;
+      // Not at once, so that what is asked for in the same turn goes out together.
+      queueMicrotask(() => void this.#work());
+    }
     await this.#unlessEnded(turn, attempted, signal);
   }
 
@@ -211,43 +245,123 @@ export class NetlinkRequester {
     for (const handler of [...this.#closeHandlers]) handler();
   }
 
-  async #run(request: NetlinkRequest): Promise<void> {
+  /** Works the queue off. Whatever goes wrong is told to those who wait. */
+  async #work(): Promise<void> {
+    while (this.#queue.length > 0) {
+      const turn = isDump(this.#queue[0]) ? [this.#queue.shift() as Pending] : this.#takeFlight();
+      try {
+        if (isDump(turn[0])) await this.#dump(turn[0] as Pending);
+        else await this.#fly(turn);
+      } catch (error) {
+        for (const pending of turn) pending.reject(error);
+      }
+    }
+    this.#working = false;
+  }
+
+  async #dump(pending: Pending): Promise<void> {
+    const { request } = pending;
+    throwIfAborted(request.signal, request.attempted);
     let end: ExchangeEnd = { end: 'inconsistent' };
     for (let attempt = 0; attempt < DUMP_ATTEMPTS && end.end === 'inconsistent'; attempt++) {
       if (attempt > 0) request.onRestart?.();
       end = await this.#exchange(request);
     }
-    const error = exchangeError(end, request);
-    if (error !== undefined) throw error;
+    settle(pending, end);
   }
 
   async #exchange(request: NetlinkRequest): Promise<ExchangeEnd> {
     const { attempted, call, message } = request;
     if (this.closed) throw closedError(attempted);
-    this.#sequence = (this.#sequence + 1) >>> 0 || 1;
-    const exchange = new Exchange(this.#sequence, message.flags, (answer) => request.onMessage?.(answer));
-    const sent = this.#socket.send(message.finish(this.#sequence));
+    const sequence = this.#nextSequence();
+    const exchange = new Exchange(sequence, message.flags, (answer) => request.onMessage?.(answer));
+    const sent = this.#socket.send(message.finish(sequence));
     if (sent !== 0) throw systemError(attempted, `send(${call})`, sent);
     for (;;) {
       await this.#giveWay();
-      if (this.closed) throw closedError(attempted);
-      const datagram = this.#socket.receive();
-      if (typeof datagram !== 'number') {
-        const end = exchange.take(datagram);
-        if (end !== undefined) return end;
-      } else if (datagram === errno.EAGAIN) {
-        await this.#readable();
-      } else if (datagram === errno.ENOBUFS && (message.flags & NLM_F_DUMP) === NLM_F_DUMP) {
+      const datagram = await this.#nextDatagram(request, true);
+      if (typeof datagram === 'number') {
+        if (datagram !== errno.ENOBUFS) throw systemError(attempted, `receive(${call})`, datagram);
         exchange.markLoss();
-      } else {
-        throw systemError(attempted, `receive(${call})`, datagram);
+        continue;
       }
+      const end = exchange.take(datagram);
+      if (end !== undefined) return end;
     }
+  }
+
+  /** Takes what may go out together from the head of the queue. */
+  #takeFlight(): Pending[] {
+    const flight: Pending[] = [];
+    let weight = 0;
+    for (const pending of this.#queue) {
+      weight += pending.request.onMessage === undefined ? 1 : ANSWER_WEIGHT;
+      if (isDump(pending) || (flight.length > 0 && weight > FLIGHT_WEIGHT)) break;
+      flight.push(pending);
+    }
+    this.#queue.splice(0, flight.length);
+    return flight;
+  }
+
+  /** Sends the requests together and gives each its answer. A failure of the socket itself is thrown. */
+  async #fly(flight: readonly Pending[]): Promise<void> {
+    const waiting = new Map<number, Pending>();
+    const messages: Uint8Array[] = [];
+    for (const pending of flight) {
+      const { request } = pending;
+      if (request.signal?.aborted) {
+        pending.reject(aborted(request.signal, request.attempted));
+        continue;
+      }
+      const sequence = this.#nextSequence();
+      pending.exchange = new Exchange(sequence, request.message.flags, (answer) => request.onMessage?.(answer));
+      messages.push(request.message.finish(sequence));
+      waiting.set(sequence, pending);
+    }
+    const [first] = waiting.values();
+    if (first === undefined) return;
+    const { attempted, call } = first.request;
+    if (this.closed) throw closedError(attempted);
+    const sent = this.#socket.send(concatenate(messages));
+    if (sent !== 0) throw systemError(attempted, `send(${call})`, sent);
+    await this.#land(waiting, first.request);
+    await nextTurn();
+  }
+
+  /** Takes answers until none is missing. */
+  async #land(waiting: Map<number, Pending>, first: NetlinkRequest): Promise<void> {
+    const anyLength = [...waiting.values()].some(({ request }) => request.onMessage !== undefined);
+    while (waiting.size > 0) {
+      const datagram = await this.#nextDatagram(first, anyLength);
+      if (typeof datagram === 'number') throw systemError(first.attempted, `receive(${first.call})`, datagram);
+      // The kernel puts the answers to different requests into different datagrams.
+      const sequence = sequenceOf(datagram);
+      const pending = waiting.get(sequence);
+      const end = pending?.exchange?.take(datagram);
+      if (pending === undefined || end === undefined) continue;
+      waiting.delete(sequence);
+      settle(pending, end);
+    }
+  }
+
+  /** Waits for a datagram; an errno other than EAGAIN comes back. @throws VNIC_LINK_CLOSED */
+  async #nextDatagram(request: NetlinkRequest, anyLength: boolean): Promise<Uint8Array | number> {
+    for (;;) {
+      if (this.closed) throw closedError(request.attempted);
+      const datagram = this.#socket.receive({ anyLength });
+      if (datagram !== errno.EAGAIN) return datagram;
+      await this.#readable();
+    }
+  }
+
+  #nextSequence(): number {
+    this.#sequence = (this.#sequence + 1) >>> 0 || 1;
+    return this.#sequence;
   }
 
   /** Counted over requests: a caller that awaits one after the other would else never leave the microtasks. */
   async #giveWay(): Promise<void> {
-    if (++this.#datagrams % DATAGRAMS_PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
+    if (++this.#datagrams % DATAGRAMS_PER_TURN === 0) await nextTurn();
   }
 
   #readable(): Promise<void> {
@@ -276,6 +390,39 @@ export class NetlinkRequester {
       });
     });
   }
+}
+
+function isDump(pending: Pending | undefined): boolean {
+  return pending !== undefined && (pending.request.message.flags & NLM_F_DUMP) === NLM_F_DUMP;
+}
+
+function settle({ request, resolve, reject }: Pending, end: ExchangeEnd): void {
+  const error = exchangeError(end, request);
+  if (error === undefined) resolve();
+  else reject(error);
+}
+
+/** The sequence number of the first message; 0, which no request has, of what is too short. */
+function sequenceOf(datagram: Uint8Array): number {
+  if (datagram.length < MESSAGE_HEADER_LEN) return 0;
+  return new DataView(datagram.buffer, datagram.byteOffset).getUint32(8, littleEndian);
+}
+
+/** Messages one behind the other, each at a multiple of 4. */
+function concatenate(messages: readonly Uint8Array[]): Uint8Array {
+  const [only] = messages;
+  if (messages.length === 1 && only !== undefined) return only;
+  const bytes = new Uint8Array(messages.reduce((sum, { length }) => sum + align4(length), 0));
+  let offset = 0;
+  for (const message of messages) {
+    bytes.set(message, offset);
+    offset += align4(message.length);
+  }
+  return bytes;
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** `struct sockaddr_nl` (`netlink.h`): family, padding, port id 0 (the kernel chooses), groups. */
