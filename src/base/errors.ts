@@ -102,6 +102,14 @@ export const errorCatalogue = {
     exit: 'tempFailure',
   },
 
+  VNIC_CONFIG_INVALID: { title: 'The configuration file has mistakes.', exit: 'usage' },
+  VNIC_CONFIG_CONFLICT: {
+    title: 'What the configuration asks for is at odds with what the machine has and vnic did not make.',
+    exit: 'cannotCreate',
+  },
+  VNIC_JOURNAL: { title: 'The journal of what vnic has changed cannot be read or written.', exit: 'ioError' },
+  VNIC_JOURNAL_BUSY: { title: 'Another vnic process works with the journal.', exit: 'tempFailure' },
+
   VNIC_NO_SUCH_USER: { title: 'No user of that name.', exit: 'usage' },
   VNIC_NO_SUCH_GROUP: { title: 'No group of that name.', exit: 'usage' },
   VNIC_NO_SUCH_NAMESPACE: { title: 'No such network namespace.', exit: 'noInput' },

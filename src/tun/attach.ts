@@ -178,10 +178,11 @@ export function deviceFeatures(): number | undefined {
   return result < 0 ? undefined : parseInt32(features);
 }
 
-const O_RDWR = 2;
-const O_NONBLOCK = 0o4000;
+export const O_RDWR: number = 2;
+export const O_NONBLOCK: number = 0o4000;
 
-function requestedFlags(kind: 'tun' | 'tap', options: OpenOptions): number {
+/** The flags of `TUNSETIFF` for these options. */
+export function requestedFlags(kind: 'tun' | 'tap', options: OpenOptions): number {
   return (
     (kind === 'tun' ? Iff.tun : Iff.tap) |
     (options.packetInfo ? 0 : Iff.noPi) |

@@ -38,6 +38,7 @@ export const TunIoctl: Readonly<
     | 'getVnetHdrSz'
     | 'setVnetHdrSz'
     | 'setQueue'
+    | 'setIfIndex'
     | 'setSteeringBpf'
     | 'getDevNetns',
     number
@@ -53,6 +54,7 @@ export const TunIoctl: Readonly<
   getVnetHdrSz: request(READ, 215),
   setVnetHdrSz: request(WRITE, 216),
   setQueue: request(WRITE, 217),
+  setIfIndex: request(WRITE, 218),
   setSteeringBpf: request(READ, 224),
   // `_IO('T', 227)`: gives a descriptor of the namespace.
   getDevNetns: 0x54e3,

@@ -1,0 +1,135 @@
+/**
+ * One change of the network of this machine, as data that survives a process: JSON in, JSON out.
+ *
+ * A change says what it was before and what it is after, so it can be described, done, turned round and undone, all
+ * from the same value. `add` and `remove` are for what is there or not; `before` and `after` for what has a value.
+ */
+
+/** The mark of vnic on addresses (`IFA_PROTO`) and routes (`rtm_protocol`): `ip route show proto 86`. */
+export const VNIC_PROTOCOL: number = 86;
+
+/** An interface. The index is its identity: a name may be given away and taken again. */
+export interface LinkRef {
+  readonly name: string;
+  readonly index: number;
+}
+
+/** How a device is made; what is left out is the kernel's default. */
+export type DeviceMake =
+  | {
+      readonly kind: 'tun' | 'tap';
+      readonly multiQueue?: boolean;
+      readonly vnetHeader?: boolean;
+      readonly packetInfo?: boolean;
+      readonly owner?: number;
+      readonly group?: number;
+    }
+  | { readonly kind: 'bridge' }
+  | { readonly kind: 'veth'; readonly peer: LinkRef };
+
+/** A device made or deleted, with all that is on it. */
+export interface DeviceChange {
+  readonly resource: 'device';
+  readonly action: 'add' | 'remove';
+  readonly link: LinkRef;
+  readonly make: DeviceMake;
+}
+
+/** Settings of a link; only those that change are there. */
+export interface LinkSettings {
+  readonly up?: boolean;
+  /** Bytes. */
+  readonly mtu?: number;
+  readonly mac?: string;
+  /** Packets. */
+  readonly txQueueLen?: number;
+  readonly promisc?: boolean;
+  /** Index of the bridge that it is a port of; 0 for none. */
+  readonly master?: number;
+}
+
+/** Settings of a link; both sides have the same keys. */
+export interface LinkChange {
+  readonly resource: 'link';
+  readonly link: LinkRef;
+  readonly before: LinkSettings;
+  readonly after: LinkSettings;
+}
+
+/** Who may attach to a TUN/TAP device. The kernel cannot take an owner back, so only devices of our own are changed. */
+export interface OwnerChange {
+  readonly resource: 'owner';
+  readonly link: LinkRef;
+  readonly before: { readonly owner?: number; readonly group?: number };
+  readonly after: { readonly owner?: number; readonly group?: number };
+}
+
+/** An address of an interface. */
+export interface AddressChange {
+  readonly resource: 'address';
+  readonly action: 'add' | 'remove';
+  readonly link: LinkRef;
+  /** `10.0.0.1/24` */
+  readonly cidr: string;
+}
+
+/** What identifies a route and says where it leads. */
+export interface RouteFields {
+  /** A prefix; a default route is `0.0.0.0/0` or `::/0`. */
+  readonly to: string;
+  readonly via?: string;
+  readonly metric?: number;
+  /** Default 254, main. */
+  readonly table?: number;
+  readonly source?: string;
+  readonly onlink?: boolean;
+  /** Path MTU in bytes. */
+  readonly mtu?: number;
+}
+
+/** A route through an interface. */
+export interface RouteChange {
+  readonly resource: 'route';
+  readonly action: 'add' | 'remove';
+  readonly link: LinkRef;
+  readonly route: RouteFields;
+}
+
+/** A permanent entry of the ARP or neighbour discovery cache. */
+export interface NeighbourChange {
+  readonly resource: 'neighbour';
+  readonly action: 'add' | 'remove';
+  readonly link: LinkRef;
+  readonly address: string;
+  readonly mac: string;
+}
+
+/** A further name of an interface. */
+export interface AltNameChange {
+  readonly resource: 'altName';
+  readonly action: 'add' | 'remove';
+  readonly link: LinkRef;
+  readonly altName: string;
+}
+
+/** A kernel setting below /proc/sys. */
+export interface SysctlChange {
+  readonly resource: 'sysctl';
+  /** The interface of which it is a setting, if it is one of an interface. */
+  readonly link?: LinkRef;
+  /** `net.ipv4.ip_forward`; with slashes where a part has a dot: `net/ipv4/conf/eth0.5/forwarding`. */
+  readonly name: string;
+  readonly before: string;
+  readonly after: string;
+}
+
+/** Any change. */
+export type Change =
+  | DeviceChange
+  | LinkChange
+  | OwnerChange
+  | AddressChange
+  | RouteChange
+  | NeighbourChange
+  | AltNameChange
+  | SysctlChange;

@@ -1,0 +1,201 @@
+/**
+ * Carries changes out.
+ *
+ * Theory of operation
+ *
+ *   batches   Changes are taken in their order, some hundred at a time. The caller is told of a batch before anything
+ *             of it is done, so that it can be written down; requests of a batch travel together.
+ *   races     What is there already, or gone already, by somebody else's hand is as wanted: such a change ends
+ *             as `settled` and is not ours.
+ *   failure   The first failure ends it after its batch. What was done until then is told, for the caller to undo.
+ */
+
+import { Cidr, IpAddress, isVnicError, MacAddress, throwIfAborted, VnicError } from '../base/index.ts';
+import type { LinkChange as KernelLinkChange, Netlink, RouteSpec } from '../netlink/index.ts';
+import { makePersistent, TapDevice, TunDevice } from '../tun/index.ts';
+import {
+  type Change,
+  type DeviceChange,
+  type LinkSettings,
+  type OwnerChange,
+  type RouteChange,
+  VNIC_PROTOCOL,
+} from './change.ts';
+import { describeChange } from './describe.ts';
+import { writeSysctl } from './sysctl.ts';
+
+const BATCH_LEN = 256;
+
+/** `done` by us; `settled` when it was as wanted already. */
+export type ChangeOutcome = 'done' | 'settled';
+
+/** How changes are carried out. */
+export interface ExecuteOptions {
+  /** Called before a batch is begun; what it throws ends everything with nothing of the batch done. */
+  onBatch?(changes: readonly Change[]): void;
+  /** Called after each batch. */
+  onDone?(changes: readonly { readonly change: Change; readonly outcome: ChangeOutcome }[]): void;
+  /** Looked at between batches: VNIC_ABORTED. */
+  readonly signal?: AbortSignal;
+}
+
+/** What came of it. */
+export interface Execution {
+  /** In the order of the changes. */
+  readonly done: readonly Change[];
+  /** Undefined when everything was done. */
+  readonly failure: { readonly change: Change; readonly error: unknown } | undefined;
+}
+
+/** Never throws for a change that fails; the failure is in the result. */
+export async function executeChanges(
+  changes: readonly Change[],
+  netlink: Netlink,
+  options: ExecuteOptions = {},
+): Promise<Execution> {
+  const done: Change[] = [];
+  for (let start = 0; start < changes.length; start += BATCH_LEN) {
+    const batch = changes.slice(start, start + BATCH_LEN);
+    const [first] = batch as [Change];
+    try {
+      throwIfAborted(options.signal, describeChange(first));
+      options.onBatch?.(batch);
+    } catch (error) {
+      return { done, failure: { change: first, error } };
+    }
+    const { outcomes, failure } = await executeBatch(batch, netlink);
+    for (const { change, outcome } of outcomes) if (outcome === 'done') done.push(change);
+    options.onDone?.(outcomes);
+    if (failure !== undefined) return { done, failure };
+  }
+  return { done, failure: undefined };
+}
+
+interface BatchResult {
+  readonly outcomes: readonly { readonly change: Change; readonly outcome: ChangeOutcome }[];
+  readonly failure: Execution['failure'];
+}
+
+async function executeBatch(batch: readonly Change[], netlink: Netlink): Promise<BatchResult> {
+  const pending: Promise<ChangeOutcome>[] = [];
+  let onTheWay = 0;
+  for (const change of batch) {
+    const alone = !travels(change);
+    // What was asked of the socket before must be there first.
+    if (alone && onTheWay > 0 && (await anyFailed(pending))) break;
+    const started = start(change, netlink);
+    pending.push(started);
+    onTheWay = alone ? 0 : onTheWay + 1;
+    // Failures are taken below; until then they must not count as unhandled.
+    if (alone && (await anyFailed([started]))) break;
+    started.catch(() => undefined);
+  }
+  const outcomes: { change: Change; outcome: ChangeOutcome }[] = [];
+  let failure: Execution['failure'];
+  for (const [i, result] of (await Promise.allSettled(pending)).entries()) {
+    const change = batch[i] as Change;
+    if (result.status === 'fulfilled') outcomes.push({ change, outcome: result.value });
+    else failure ??= { change, error: named(result.reason, change) };
+  }
+  return { outcomes, failure };
+}
+
+async function anyFailed(pending: readonly Promise<unknown>[]): Promise<boolean> {
+  return (await Promise.allSettled(pending)).some(({ status }) => status === 'rejected');
+}
+
+/** True for what is one request of the socket, which keeps the order. */
+function travels(change: Change): boolean {
+  if (change.resource === 'device') return change.action === 'remove' || !isTunTap(change);
+  return change.resource !== 'sysctl' && change.resource !== 'owner';
+}
+
+async function start(change: Change, netlink: Netlink): Promise<ChangeOutcome> {
+  try {
+    await carryOut(change, netlink);
+    return 'done';
+  } catch (error) {
+    if (isSettled(change, error)) return 'settled';
+    throw error;
+  }
+}
+
+function carryOut(change: Change, netlink: Netlink): Promise<void> | void {
+  switch (change.resource) {
+    case 'device':
+      return change.action === 'add' ? makeDevice(change) : netlink.links.delete(change.link.index);
+    case 'link':
+      return netlink.links.set(change.link.index, kernelChange(change.after));
+    case 'owner':
+      return setOwner(change, netlink);
+    case 'address': {
+      const cidr = Cidr.parse(change.cidr);
+      if (change.action === 'remove') return netlink.addresses.remove(change.link.index, cidr);
+      return netlink.addresses.add(change.link.index, cidr, { noDad: cidr.family === 6, protocol: VNIC_PROTOCOL });
+    }
+    case 'route':
+      return change.action === 'add' ? netlink.routes.add(routeSpec(change)) : netlink.routes.remove(routeSpec(change));
+    case 'sysctl':
+      return writeSysctl(change.name, change.after, describeChange(change));
+    case 'neighbour':
+    case 'altName':
+      throw new VnicError('VNIC_UNSUPPORTED', { attempted: describeChange(change), hint: 'Not offered.' });
+  }
+}
+
+function isTunTap(change: DeviceChange): boolean {
+  return change.make.kind === 'tun' || change.make.kind === 'tap';
+}
+
+function makeDevice({ link, make }: DeviceChange): void {
+  if (make.kind === 'tun' || make.kind === 'tap') makePersistent({ ...make, ...link });
+}
+
+function kernelChange({ mac, ...rest }: LinkSettings): KernelLinkChange {
+  return { ...rest, ...(mac !== undefined && { mac: MacAddress.parse(mac) }) };
+}
+
+/** Attached as it is: attaching with other flags would change the device. */
+async function setOwner(change: OwnerChange, netlink: Netlink): Promise<void> {
+  const link = await netlink.links.get(change.link.index);
+  const { kind = 'tun', packetInfo = false, vnetHeader = false, multiQueue = false } = link.tun ?? {};
+  const options = { name: link.name, mustExist: true, packetInfo, vnetHeader, multiQueue, ...change.after };
+  const device = kind === 'tun' ? await TunDevice.open(options) : await TapDevice.open(options);
+  await device.close();
+}
+
+function routeSpec({ link, route }: RouteChange): RouteSpec {
+  const { to, via, source, ...rest } = route;
+  return {
+    ...rest,
+    destination: Cidr.parse(to),
+    link: link.index,
+    protocol: VNIC_PROTOCOL,
+    ...(via !== undefined && { via: IpAddress.parse(via) }),
+    ...(source !== undefined && { source: IpAddress.parse(source) }),
+  };
+}
+
+/** As wanted already. A device is never: one of that name that is there is somebody else's. */
+function isSettled(change: Change, error: unknown): boolean {
+  if (!isVnicError(error) || !('action' in change)) return false;
+  if (change.action === 'add') {
+    return change.resource === 'address' && error.code === 'VNIC_ADDRESS_EXISTS';
+  }
+  const gone = ['VNIC_NO_SUCH_INTERFACE', 'VNIC_NO_SUCH_ADDRESS', 'VNIC_NO_SUCH_ROUTE'];
+  return gone.includes(error.code);
+}
+
+/** The same error in the words of the change: requests know an interface by its number only. */
+function named(error: unknown, change: Change): unknown {
+  if (!isVnicError(error)) return error;
+  const { code, reason, hint, errno, syscall } = error;
+  return new VnicError(code, {
+    attempted: describeChange(change),
+    reason,
+    hint,
+    ...(errno !== undefined && { errno }),
+    ...(syscall !== undefined && { syscall }),
+    cause: error,
+  });
+}

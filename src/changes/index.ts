@@ -1,0 +1,24 @@
+/** Changes of the machine's network as plain data: described, inverted, carried out, and undone where they are in force. */
+
+export {
+  type AddressChange,
+  type AltNameChange,
+  type Change,
+  type DeviceChange,
+  type DeviceMake,
+  type LinkChange,
+  type LinkRef,
+  type LinkSettings,
+  type NeighbourChange,
+  type OwnerChange,
+  type RouteChange,
+  type RouteFields,
+  type SysctlChange,
+  VNIC_PROTOCOL,
+} from './change.ts';
+export { describeChange, describeRoute } from './describe.ts';
+export { type ChangeOutcome, type ExecuteOptions, type Execution, executeChanges } from './execute.ts';
+export { changeKey, invertChange } from './invert.ts';
+export { type KernelSnapshot, readSnapshot, routeMatches } from './snapshot.ts';
+export { readSysctlValue, sysctlPath } from './sysctl.ts';
+export { isInForce, kindOf, linkSettings, type UndoPlan, undoChanges } from './undo.ts';

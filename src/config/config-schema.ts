@@ -1,0 +1,229 @@
+/** The one description of the configuration file, of which the reader and the JSON Schema are made. */
+
+import { Cidr, IpAddress, invalidArgument, MacAddress } from '../base/index.ts';
+import { checkInterfaceName } from '../netlink/index.ts';
+import type { DeviceConfig, MasqueradeConfig, NeighbourConfig, RouteConfig, RuleConfig } from './config.ts';
+import {
+  choice,
+  either,
+  flag,
+  integer,
+  type JsonSchema,
+  list,
+  mapped,
+  object,
+  record,
+  type Schema,
+  text,
+} from './schema.ts';
+
+/** The file as it is read: devices by name, sections that are there. */
+export interface ConfigDocument {
+  readonly version?: number;
+  readonly devices?: [name: string, device: Partial<DeviceDocument>][];
+  readonly sysctls?: [name: string, value: string][];
+  readonly rules?: Partial<RuleConfig>[];
+  readonly masquerade?: MasqueradeConfig[];
+}
+
+/** A device as it is read. */
+export interface DeviceDocument extends Omit<DeviceConfig, 'name' | 'sysctls'> {
+  readonly sysctls: [name: string, value: string][];
+}
+
+const MAX_U32 = 0xffff_ffff;
+const MAX_NAME = 15;
+
+const interfaceName: Schema<string> = text(
+  (value) => {
+    checkInterfaceName(value, 'read the name');
+    return value;
+  },
+  'the name of an interface',
+  { json: { minLength: 1, maxLength: MAX_NAME, pattern: '^[^\\s/:%]+$' } },
+);
+
+const address: Schema<string> = text((value) => IpAddress.parse(value).toString(), 'an IP address', {
+  json: { examples: ['10.0.0.2', 'fd00::2'] },
+});
+
+const prefix: Schema<string> = text(readPrefix, 'a prefix', { json: { examples: ['10.1.0.0/16', 'fd01::/48'] } });
+
+/** The same prefix, and `default` for that of IPv4. */
+const destination: Schema<string> = text(
+  (value) => (value === 'default' ? value : readPrefix(value)),
+  'a prefix or default',
+  {
+    json: { examples: ['10.1.0.0/16', 'default'] },
+  },
+);
+
+const hostCidr: Schema<string> = text(
+  (value) => {
+    const cidr = Cidr.parse(value);
+    if (!value.includes('/'))
+      throw invalidArgument('read', `an address with its prefix length, such as ${cidr.address}/24`, value);
+    if (cidr.address.isUnspecified || cidr.address.isMulticast)
+      throw invalidArgument('read', 'the address of one host', value);
+    return cidr.toString();
+  },
+  'an address with its prefix length',
+  { json: { examples: ['10.0.0.1/24', 'fd00::1/64'] } },
+);
+
+const mac: Schema<string> = text(
+  (value) => {
+    const parsed = MacAddress.parse(value);
+    if (parsed.isMulticast || parsed.isUnspecified)
+      throw invalidArgument('read', 'the MAC address of one interface', value);
+    return parsed.toString();
+  },
+  'a MAC address',
+  { json: { examples: ['02:00:00:00:00:01'] } },
+);
+
+const account: Schema<string> = text((value) => value, 'a name or a number', { numbers: true, json: { minLength: 1 } });
+
+const sysctlValue: Schema<string> = text((value) => value.trim().replace(/\s+/g, ' '), 'a number or text', {
+  numbers: true,
+});
+
+const sysctlName: Schema<string> = text(
+  (value) => {
+    if (/^net[./][\w.-]+([./][\w.-]+)*$/.test(value) && !/(^|[./])\.\.?([./]|$)/.test(value)) return value;
+    throw invalidArgument('read', 'the name of a kernel setting, such as net.ipv4.ip_forward', value);
+  },
+  'the name of a kernel setting',
+  { json: { pattern: '^net[./]' } },
+);
+
+const deviceSysctlName: Schema<string> = text(
+  (value) => {
+    if (/^ipv[46]\.[a-z0-9_]+$/.test(value)) return value;
+    throw invalidArgument('read', 'ipv4.NAME or ipv6.NAME of net.ipv4.conf and net.ipv6.conf', value);
+  },
+  'the name of a setting',
+  { json: { pattern: '^ipv[46]\\.[a-z0-9_]+$' } },
+);
+
+const routeFields = object<RouteConfig>({
+  to: { schema: destination, about: 'Where to: a prefix without host bits, or default', required: true },
+  via: { schema: address, about: 'The gateway' },
+  metric: { schema: integer(0, MAX_U32), about: 'Lower is preferred' },
+  table: { schema: integer(1, MAX_U32), about: 'Number of the routing table', default: 254 },
+  source: { schema: address, about: 'Preferred source address' },
+  onlink: { schema: flag, about: 'Take the gateway as reachable although no subnet has it', default: false },
+  mtu: { schema: integer(68, 65_535), about: 'Path MTU in bytes' },
+});
+
+const route: Schema<RouteConfig> = mapped(
+  either<Partial<RouteConfig>>(
+    mapped(destination, (to): Partial<RouteConfig> => ({ to })),
+    routeFields,
+  ),
+  (value) => writtenOut(value as RouteConfig),
+);
+
+const neighbour: Schema<NeighbourConfig> = mapped(
+  object<NeighbourConfig>({
+    address: { schema: address, about: 'IP address of the neighbour', required: true },
+    mac: { schema: mac, about: 'Its MAC address', required: true },
+  }),
+  (value) => value as NeighbourConfig,
+);
+
+const device: Schema<Partial<DeviceDocument>> = object<DeviceDocument>({
+  kind: {
+    schema: choice('tun', 'tap', 'bridge', 'veth'),
+    about: 'What to make; left out, the device must exist and is never made or deleted',
+  },
+  owner: { schema: account, about: 'User, by name or uid, who may attach to a TUN/TAP device without privilege' },
+  group: { schema: account, about: 'Group, by name or gid, whose members may attach without privilege' },
+  multiQueue: { schema: flag, about: 'Let several programs or threads attach, one a queue', default: false },
+  vnetHeader: {
+    schema: flag,
+    about: 'Packets carry a virtio-net header; whoever attaches decides anew',
+    default: false,
+  },
+  packetInfo: {
+    schema: flag,
+    about: 'Packets carry four bytes of flags and type; whoever attaches decides anew',
+    default: false,
+  },
+  peer: { schema: interfaceName, about: 'The other end of a veth pair' },
+  mac: { schema: mac, about: 'MAC address; not of a TUN device' },
+  mtu: { schema: integer(68, 65_535), about: 'Longest packet in bytes; 1280 or more with an IPv6 address' },
+  txQueueLen: { schema: integer(1, 1_000_000), about: 'Packets that the kernel queues for the reader' },
+  promisc: { schema: flag, about: 'Take frames for other MAC addresses' },
+  bridge: { schema: interfaceName, about: 'The bridge that it is a port of' },
+  altNames: {
+    schema: list(text((value) => value, 'a name', { json: { minLength: 1, maxLength: 127 } })),
+    about: 'Further names of up to 127 bytes',
+  },
+  addresses: { schema: list(hostCidr), about: 'Addresses with their prefix lengths' },
+  routes: { schema: list(route), about: 'Routes through the device, as a prefix or with a gateway and more' },
+  neighbours: { schema: list(neighbour), about: 'Permanent entries of the ARP or neighbour cache' },
+  sysctls: {
+    schema: record(deviceSysctlName, sysctlValue),
+    about: 'Settings of net.ipv4.conf and net.ipv6.conf of the device',
+  },
+  up: { schema: flag, about: 'Bring it up; true unless the kind is left out' },
+});
+
+const rule = object<RuleConfig>({
+  priority: { schema: integer(1, 32_765), about: 'Lower is asked first', required: true },
+  table: { schema: integer(1, MAX_U32), about: 'Number of the routing table', required: true },
+  from: { schema: prefix, about: 'Packets from these addresses' },
+  to: { schema: prefix, about: 'Packets to these addresses' },
+  in: { schema: interfaceName, about: 'Packets that came in by this interface' },
+  mark: { schema: integer(1, MAX_U32), about: 'Packets with this mark' },
+});
+
+const masquerade: Schema<MasqueradeConfig> = mapped(
+  object<MasqueradeConfig>({
+    from: { schema: prefix, about: 'Sources whose packets leave with the address of the interface', required: true },
+    out: { schema: interfaceName, about: 'Only by this interface' },
+  }),
+  (value) => value as MasqueradeConfig,
+);
+
+/** Sections that later versions fill; named so that nobody takes them for a typing mistake. */
+const later = {
+  links: 'Links between devices come with a later version.',
+  switches: 'Switches come with a later version; a bridge is a device of kind bridge.',
+  tunnels: 'Tunnels come with a later version.',
+  machines: 'Machines come with a later version.',
+};
+
+/** The whole file. */
+export const configSchema: Schema<Partial<ConfigDocument>> = object<ConfigDocument>(
+  {
+    version: { schema: integer(1, 1), about: 'Version of the format', default: 1 },
+    devices: { schema: record(interfaceName, device), about: 'Network interfaces by name' },
+    sysctls: { schema: record(sysctlName, sysctlValue), about: 'Kernel settings by name, such as net.ipv4.ip_forward' },
+    rules: { schema: list(rule), about: 'Policy rules: which table a packet is routed by' },
+    masquerade: { schema: list(masquerade), about: 'Sources that leave with the address of the interface' },
+  },
+  { later },
+);
+
+/** The file as JSON Schema, for editors: `# yaml-language-server: $schema=…`. */
+export const configJsonSchema: JsonSchema = {
+  $schema: 'https://json-schema.org/draft/2020-12/schema',
+  title: 'vnic configuration',
+  description: 'Network interfaces that vnic makes and keeps; see docs/config.md.',
+  ...configSchema.jsonSchema,
+};
+
+function readPrefix(value: string): string {
+  const cidr = Cidr.parse(value);
+  if (cidr.equals(cidr.network)) return cidr.toString();
+  throw invalidArgument('read', `a prefix without host bits, ${cidr.network}`, value);
+}
+
+/** A default route takes its family from what stands beside it. */
+function writtenOut(value: RouteConfig): RouteConfig {
+  if (value.to !== 'default') return value;
+  const beside = value.via ?? value.source;
+  return { ...value, to: beside?.includes(':') ? '::/0' : '0.0.0.0/0' };
+}

@@ -1,0 +1,87 @@
+/** A configuration as the program has it: checked, addresses in their canonical form, short forms written out. */
+
+/** What a device is. */
+export type DeviceKind = 'tun' | 'tap' | 'bridge' | 'veth';
+
+/** A route through the device that it stands under. */
+export interface RouteConfig {
+  /** A prefix; a default route is `0.0.0.0/0` or `::/0`. */
+  readonly to: string;
+  readonly via?: string;
+  readonly metric?: number;
+  /** Default 254, main. */
+  readonly table?: number;
+  /** Preferred source address. */
+  readonly source?: string;
+  readonly onlink?: boolean;
+  /** Path MTU in bytes. */
+  readonly mtu?: number;
+}
+
+/** A permanent entry of the ARP or neighbour discovery cache. */
+export interface NeighbourConfig {
+  readonly address: string;
+  readonly mac: string;
+}
+
+/** A policy rule: which table a packet is routed by. */
+export interface RuleConfig {
+  /** Lower is asked first. */
+  readonly priority: number;
+  readonly table: number;
+  readonly from?: string;
+  readonly to?: string;
+  /** Name of the interface that the packet came in by. */
+  readonly in?: string;
+  /** Mark of the packet. */
+  readonly mark?: number;
+}
+
+/** Packets of these sources leave with the address of the interface that they leave by. */
+export interface MasqueradeConfig {
+  readonly from: string;
+  /** Only by this interface. */
+  readonly out?: string;
+}
+
+/** One device. What is left out is left as it is. */
+export interface DeviceConfig {
+  /** Its name in the kernel. */
+  readonly name: string;
+  /** Left out for a device that others make: it must exist, and is never made or deleted. */
+  readonly kind?: DeviceKind;
+  /** Name or uid. */
+  readonly owner?: string;
+  /** Name or gid. */
+  readonly group?: string;
+  readonly multiQueue?: boolean;
+  readonly vnetHeader?: boolean;
+  readonly packetInfo?: boolean;
+  /** The other end of a veth pair. */
+  readonly peer?: string;
+  readonly mac?: string;
+  /** Bytes. */
+  readonly mtu?: number;
+  /** Packets. */
+  readonly txQueueLen?: number;
+  readonly promisc?: boolean;
+  /** Name of the bridge that it is a port of. */
+  readonly bridge?: string;
+  readonly altNames: readonly string[];
+  readonly addresses: readonly string[];
+  readonly routes: readonly RouteConfig[];
+  readonly neighbours: readonly NeighbourConfig[];
+  /** Settings below `net.ipv4.conf.NAME` and `net.ipv6.conf.NAME`, as `ipv4.forwarding`. */
+  readonly sysctls: Readonly<Record<string, string>>;
+  /** True for a device with a kind unless it says otherwise; undefined for one of others. */
+  readonly up?: boolean;
+}
+
+/** Everything that a file asks for. */
+export interface Config {
+  readonly devices: readonly DeviceConfig[];
+  /** Kernel settings by name. */
+  readonly sysctls: Readonly<Record<string, string>>;
+  readonly rules: readonly RuleConfig[];
+  readonly masquerade: readonly MasqueradeConfig[];
+}

@@ -1,0 +1,16 @@
+/** The configuration file: what may be in it, read with the place of every mistake, written again. */
+
+export type {
+  Config,
+  DeviceConfig,
+  DeviceKind,
+  MasqueradeConfig,
+  NeighbourConfig,
+  RouteConfig,
+  RuleConfig,
+} from './config.ts';
+export { configJsonSchema, configSchema } from './config-schema.ts';
+export { formatConfig } from './format-config.ts';
+export { type ConfigMistake, formatMistake } from './mistake.ts';
+export { type ParsedConfig, parseConfig } from './parse-config.ts';
+export { DEFAULT_CONFIG_PATH, readConfig } from './read-config.ts';

@@ -1,0 +1,24 @@
+/** The ownership journal: what vnic has changed, written down before it is done, undone in reverse order. */
+
+export {
+  bootId,
+  isHere,
+  type NamespaceIdentity,
+  namespaceExists,
+  namespaceIdentity,
+  type ProcessIdentity,
+  processIdentity,
+} from './identity.ts';
+export {
+  Journal,
+  type JournalEntry,
+  type JournalHeader,
+  type JournalOptions,
+  type JournalOwner,
+  listJournals,
+  openJournal,
+  type StoredJournal,
+  takeJournal,
+} from './journal.ts';
+export { runtimeDirectory } from './runtime-directory.ts';
+export { type UndoneJournal, type UndoOptions, undoAbandoned, undoJournal } from './undo-journal.ts';

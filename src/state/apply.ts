@@ -1,0 +1,177 @@
+/**
+ * Makes the kernel what the configuration asks for, all of it or nothing.
+ *
+ * Theory of operation
+ *
+ *   journal   The journal of the file is held from beginning to end, so two cannot work on the same. Each batch is
+ *             written down before it is made. What is removed is forgotten last, when everything is done: an entry of
+ *             something that is gone harms nobody, a thing without its entry would be nobody's.
+ *   failure   What was made is taken back in reverse, what was removed is given back, and only then is the error
+ *             thrown. An abort is a failure like any other.
+ *   kill -9   leaves a journal that says more than was done. The next apply finds devices by their indexes and the
+ *             rest by its mark for ours, and makes what is missing; `vnic cleanup` undoes what was begun.
+ *   nothing   When nothing is to be done, nothing is written.
+ */
+
+import { VnicError } from '../base/index.ts';
+import { type Change, executeChanges, invertChange } from '../changes/index.ts';
+import type { Config } from '../config/index.ts';
+import { type Journal, type JournalEntry, openJournal, undoJournal } from '../journal/index.ts';
+import { type Netlink, openNetlink } from '../netlink/index.ts';
+import { journalPath } from './journal-path.ts';
+import { needsRecord } from './ownership.ts';
+import { makePlan, type Plan, type PlanOptions, type WorkingPlan } from './plan.ts';
+
+/** Told while it goes on. */
+export type ApplyProgress =
+  | { readonly event: 'planned'; readonly plan: Plan }
+  | { readonly event: 'done'; readonly changes: readonly Change[] }
+  /** Something failed: what was done is taken back. */
+  | { readonly event: 'rollback'; readonly changes: readonly Change[]; readonly error: unknown };
+
+/** How a configuration is applied. */
+export interface ApplyOptions extends PlanOptions {
+  onProgress?(progress: ApplyProgress): void;
+}
+
+/** What was done. */
+export interface ApplyResult {
+  /** In their order; empty when everything was as asked for. */
+  readonly changes: readonly Change[];
+  readonly plan: Plan;
+}
+
+/**
+ * Applies a configuration.
+ * @throws VNIC_CONFIG_CONFLICT (nothing was changed), VNIC_JOURNAL_BUSY, VNIC_JOURNAL, VNIC_NO_SUCH_USER,
+ *   VNIC_NO_SUCH_GROUP; what the change that failed throws, VNIC_ABORTED too, after everything was taken back
+ */
+export async function applyConfig(config: Config, options: ApplyOptions = {}): Promise<ApplyResult> {
+  const path = journalPath(options.path);
+  const folder = options.folder === undefined ? {} : { folder: options.folder };
+  const journal = openJournal({ kind: 'config', path }, folder);
+  try {
+    const netlink = await openNetlink();
+    try {
+      const plan = await makePlan(config, netlink, journal.entries, options);
+      options.onProgress?.({ event: 'planned', plan });
+      if (plan.conflicts.length > 0) throw conflictError(path, plan);
+      return { changes: await carryOut(plan, journal, netlink, options), plan };
+    } finally {
+      await netlink.close();
+    }
+  } finally {
+    journal.close();
+  }
+}
+
+/** How a configuration is taken down. */
+export interface TakeDownOptions {
+  /** Path of the configuration file; it need not exist any more. Default that of the machine. */
+  readonly path?: string;
+  /** Folder of the journals. */
+  readonly folder?: string;
+}
+
+/**
+ * Undoes everything that was applied of a configuration file: its devices are deleted, and what it changed of others is
+ * as it was, as far as nobody else has changed it since.
+ * @returns what was undone and what was left
+ * @throws VNIC_JOURNAL_BUSY, VNIC_JOURNAL; the first thing that could not be undone, after the rest was
+ */
+export async function takeDown(
+  options: TakeDownOptions = {},
+): Promise<{ readonly changes: readonly Change[]; readonly left: Plan['left'] }> {
+  const folder = options.folder === undefined ? {} : { folder: options.folder };
+  const journal = openJournal({ kind: 'config', path: journalPath(options.path) }, folder);
+  try {
+    const netlink = await openNetlink();
+    try {
+      const { changes, left, error } = await undoJournal(journal, netlink);
+      if (error !== undefined) throw error;
+      journal.end();
+      return { changes, left };
+    } finally {
+      await netlink.close();
+    }
+  } finally {
+    journal.close();
+  }
+}
+
+async function carryOut(
+  plan: WorkingPlan,
+  journal: Journal,
+  netlink: Netlink,
+  options: ApplyOptions,
+): Promise<readonly Change[]> {
+  const { changes, obsolete, ownership } = plan;
+  if (changes.length === 0) {
+    journal.drop(obsolete);
+    journal.end();
+    return [];
+  }
+  const made = new Set(changes.flatMap(madeIndexes));
+  const isOwn = (index: number): boolean => made.has(index) || ownership.ownsDevice(index);
+  const recorded = new Map<Change, JournalEntry>();
+  // Removals are of things that are in the journal already.
+  const additions = new Set(changes.slice(plan.removals));
+  journal.begin();
+  const { done, failure } = await executeChanges(changes, netlink, {
+    ...(options.signal !== undefined && { signal: options.signal }),
+    onBatch: (batch) => {
+      const toRecord = batch.filter((change) => additions.has(change) && needsRecord(change, isOwn));
+      for (const entry of journal.record(toRecord)) recorded.set(entry.change, entry);
+    },
+    onDone: (outcomes) => {
+      // What was there already by somebody else's hand is not ours.
+      const others = outcomes.filter(({ outcome }) => outcome === 'settled').map(({ change }) => change);
+      journal.drop(idsOf(others, recorded));
+      options.onProgress?.({ event: 'done', changes: outcomes.map(({ change }) => change) });
+    },
+  });
+  if (failure === undefined) {
+    journal.drop(obsolete);
+    journal.end();
+    return done;
+  }
+  options.onProgress?.({ event: 'rollback', changes: done, error: failure.error });
+  await takeBack(done, plan, netlink);
+  journal.drop(idsOf([...recorded.keys()], recorded));
+  journal.end();
+  throw failure.error;
+}
+
+/** The inverse in reverse; a thing that resists must not keep the rest from it. */
+async function takeBack(done: readonly Change[], plan: WorkingPlan, netlink: Netlink): Promise<void> {
+  const removed = new Set(
+    done.flatMap((change) => (change.resource === 'device' && change.action === 'remove' ? [change.link.index] : [])),
+  );
+  const restoring = plan.restoring.filter((change) => removed.has(change.link?.index ?? 0));
+  let rest: readonly Change[] = [...done.toReversed().map(invertChange), ...restoring];
+  while (rest.length > 0) {
+    const { failure } = await executeChanges(rest, netlink);
+    if (failure === undefined) return;
+    rest = rest.slice(rest.indexOf(failure.change) + 1);
+  }
+}
+
+function madeIndexes(change: Change): number[] {
+  if (change.resource !== 'device' || change.action !== 'add') return [];
+  return change.make.kind === 'veth' ? [change.link.index, change.make.peer.index] : [change.link.index];
+}
+
+function idsOf(changes: readonly Change[], recorded: ReadonlyMap<Change, JournalEntry>): number[] {
+  return changes.flatMap((change) => recorded.get(change)?.id ?? []);
+}
+
+function conflictError(path: string, { conflicts }: Plan): VnicError {
+  const [first] = conflicts;
+  const more = conflicts.length > 1 ? `${conflicts.length} conflicts, the first: ` : '';
+  return new VnicError('VNIC_CONFIG_CONFLICT', {
+    attempted: `apply ${path}`,
+    reason: `${more}${first?.path}: ${first?.reason}`,
+    hint: first?.hint ?? '',
+    cause: conflicts,
+  });
+}

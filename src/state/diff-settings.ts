@@ -1,0 +1,129 @@
+/** Settings of a link and who may attach to it. */
+
+import { type Change, changeKey, type LinkRef, type LinkSettings, linkSettings } from '../changes/index.ts';
+import type { LinkInfo } from '../netlink/index.ts';
+import type { Accounts } from './accounts.ts';
+import type { PlannedDevice } from './diff-devices.ts';
+import type { Conflict } from './plan.ts';
+
+/** The bridge of a name, also one that is to be made. */
+export type MasterOf = (name: string) => LinkRef | LinkInfo | undefined;
+
+/** What is to be set before addresses are there, and whether it is up. */
+export interface SettingsDiff {
+  readonly before: readonly Change[];
+  readonly upDown: readonly Change[];
+  readonly conflicts: readonly Conflict[];
+  readonly wanted: readonly string[];
+}
+
+/** Compares the settings of one device. */
+export function diffSettings(device: PlannedDevice, accounts: Accounts, masterOf: MasterOf): SettingsDiff {
+  const { link, current } = device;
+  const conflicts: Conflict[] = [];
+  const wanted = wantedSettings(device, masterOf, conflicts);
+  const now: LinkSettings = current === undefined ? {} : linkSettings(current);
+  const changes = Object.keys(wanted).flatMap((name) => {
+    const key = name as keyof LinkSettings;
+    return wanted[key] === now[key] ? [] : [key];
+  });
+  const upDown = changes.filter((key) => key === 'up' && !(current === undefined && wanted.up === false));
+  const before = changes.filter((key) => key !== 'up');
+  const change = (keys: readonly (keyof LinkSettings)[]): Change[] =>
+    keys.map((key) => ({ resource: 'link', link, before: only(now, key, defaults), after: only(wanted, key) }));
+  const together = (keys: readonly (keyof LinkSettings)[]): Change[] =>
+    device.own ? merged(change(keys)) : change(keys);
+  const owner = diffOwner(device, accounts, conflicts);
+  return {
+    before: [...owner, ...together(before)],
+    upDown: change(upDown),
+    conflicts,
+    wanted: Object.keys(wanted).map((key) =>
+      changeKey({ resource: 'link', link, before: {}, after: { [key]: 0 } } as Change),
+    ),
+  };
+}
+
+/** Of a device that is made, before it is told otherwise. */
+const defaults: LinkSettings = { up: false, promisc: false, master: 0 };
+
+function wantedSettings({ config, current }: PlannedDevice, masterOf: MasterOf, conflicts: Conflict[]): LinkSettings {
+  const { name, mac, mtu, txQueueLen, promisc, up, bridge } = config;
+  const master = bridge === undefined ? undefined : masterOf(bridge);
+  if (bridge !== undefined && master === undefined) {
+    conflicts.push({
+      path: `devices.${name}.bridge`,
+      reason: `there is no bridge ${bridge}`,
+      hint: `Add a device ${bridge} of kind bridge, or have it made first.`,
+    });
+  } else if (master !== undefined && 'kind' in master && master.kind !== 'bridge') {
+    conflicts.push({
+      path: `devices.${name}.bridge`,
+      reason: `${bridge} is not a bridge`,
+      hint: 'Name a bridge.',
+    });
+  }
+  const other = current?.master ?? 0;
+  if (master !== undefined && other !== 0 && other !== master.index) {
+    conflicts.push({
+      path: `devices.${name}.bridge`,
+      reason: `${name} is a port of another bridge already`,
+      hint: `Take it out first: \`ip link set ${name} nomaster\`.`,
+    });
+  }
+  return {
+    ...(mac !== undefined && { mac }),
+    ...(mtu !== undefined && { mtu }),
+    ...(txQueueLen !== undefined && { txQueueLen }),
+    ...(promisc !== undefined && { promisc }),
+    ...(master !== undefined && { master: master.index }),
+    ...(up !== undefined && { up }),
+  };
+}
+
+function diffOwner({ config, link, current, own }: PlannedDevice, accounts: Accounts, conflicts: Conflict[]): Change[] {
+  // One that is made gets its owner then.
+  if (current?.tun === undefined) return [];
+  const { tun } = current;
+  const owner = config.owner === undefined ? undefined : accounts.users.get(config.owner);
+  const group = config.group === undefined ? undefined : accounts.groups.get(config.group);
+  const after = {
+    ...(owner !== undefined && owner !== tun.owner && { owner }),
+    ...(group !== undefined && group !== tun.group && { group }),
+  };
+  const [key] = Object.keys(after);
+  if (key === undefined) return [];
+  if (!own) {
+    conflicts.push({
+      path: `devices.${config.name}.${key}`,
+      reason: `${config.name} exists with another ${key}, and vnic did not make it`,
+      hint: `The kernel cannot take an ${key} back. Change it by name: \`vnic set ${config.name} --${key} …\`.`,
+    });
+    return [];
+  }
+  const before = {
+    ...(tun.owner !== undefined && { owner: tun.owner }),
+    ...(tun.group !== undefined && { group: tun.group }),
+  };
+  return [{ resource: 'owner', link, before, after }];
+}
+
+function only(settings: LinkSettings, key: keyof LinkSettings, fallback: LinkSettings = {}): LinkSettings {
+  const value = settings[key] ?? fallback[key];
+  return value === undefined ? {} : { [key]: value };
+}
+
+/** Several settings in one request; of a device of ours none is recorded for itself. */
+function merged(changes: readonly Change[]): Change[] {
+  const [first, ...rest] = changes;
+  if (first?.resource !== 'link') return [];
+  return [
+    rest.reduce<typeof first>(
+      (all, change) =>
+        change.resource === 'link'
+          ? { ...all, before: { ...all.before, ...change.before }, after: { ...all.after, ...change.after } }
+          : all,
+      first,
+    ),
+  ];
+}

@@ -1,0 +1,16 @@
+/** Desired state: what the configuration asks for against what the kernel has, and the way from one to the other. */
+
+export { type Config, type ConfigMistake, formatConfig, parseConfig, readConfig } from '../config/index.ts';
+export {
+  type ApplyOptions,
+  type ApplyProgress,
+  type ApplyResult,
+  applyConfig,
+  type TakeDownOptions,
+  takeDown,
+} from './apply.ts';
+export { type ExportNote, type ExportResult, exportConfig } from './export.ts';
+export { importInterfaces } from './import-interfaces.ts';
+export { importNetworkd } from './import-networkd.ts';
+export type { ImportedConfig, ImportNote, SourceFile } from './imported.ts';
+export { type Conflict, type Plan, type PlanOptions, planChanges } from './plan.ts';

@@ -1,0 +1,147 @@
+/**
+ * The difference between a configuration and the kernel, as changes in an order in which they can be made.
+ *
+ * Theory of operation
+ *
+ *   compare   Only what the configuration names is compared; what it leaves out is left as it is. A thing that is there
+ *             as asked for is not touched, whoever made it.
+ *   replace   A device of ours that is of another kind is deleted and made anew; somebody else's is a conflict.
+ *             A route of ours in the place of a wanted one goes first, since the kernel keeps one in a place.
+ *   prune     What we own and the configuration no longer names is removed where that is asked for, and told else.
+ *   order     What goes comes first, routes before addresses before devices, so that what comes finds its place free;
+ *             then devices (bridges before their ports), their settings, addresses, up, routes, which need a device
+ *             that is up and an address by which the gateway is reached, and last what concerns the whole machine.
+ *   index     New devices get an index of our choice, by which they are known as ours from the moment they are made.
+ */
+
+import { type Change, isInForce, type KernelSnapshot, readSnapshot, undoChanges } from '../changes/index.ts';
+import type { Config, DeviceConfig } from '../config/index.ts';
+import { isHere, type JournalEntry, listJournals } from '../journal/index.ts';
+import { type Netlink, openNetlink } from '../netlink/index.ts';
+import { type Accounts, resolveAccounts } from './accounts.ts';
+import { diffDevices } from './diff-devices.ts';
+import { diffSysctls } from './diff-sysctls.ts';
+import { journalPath } from './journal-path.ts';
+import { Ownership } from './ownership.ts';
+import { restoringChanges } from './restore.ts';
+
+/** Why a configuration cannot be brought about without touching what is not vnic's. */
+export interface Conflict {
+  /** Where in the configuration, for example `devices.tap0.kind`. */
+  readonly path: string;
+  readonly reason: string;
+  readonly hint: string;
+}
+
+/** What would be done. */
+export interface Plan {
+  /** In the order in which they are made; empty when everything is as asked for. */
+  readonly changes: readonly Change[];
+  /** The first so many of `changes` take away. */
+  readonly removals: number;
+  /** While there is one, nothing is applied. */
+  readonly conflicts: readonly Conflict[];
+  /** What vnic owns and the configuration no longer names, unless `prune` has it removed. */
+  readonly unnamed: readonly Change[];
+  /** What somebody else has changed since and therefore stays, though it should go. */
+  readonly left: readonly { readonly change: Change; readonly reason: string }[];
+}
+
+/** How a plan is made. */
+export interface PlanOptions {
+  /** Path of the configuration file, by which its journal is known. Default that of the machine. */
+  readonly path?: string;
+  /** Remove what is owned and no longer named. Default false. */
+  readonly prune?: boolean;
+  readonly signal?: AbortSignal;
+  /** Folder of the journals. */
+  readonly folder?: string;
+}
+
+/** A plan with what is needed to carry it out. */
+export interface WorkingPlan extends Plan {
+  /** Journal entries that are to be forgotten once everything is done. */
+  readonly obsolete: readonly number[];
+  /** What gives a deleted device back, should the rest fail. */
+  readonly restoring: readonly Change[];
+  readonly ownership: Ownership;
+}
+
+/**
+ * Compares a configuration with the kernel. Changes nothing and needs no privilege.
+ * @throws VNIC_NO_SUCH_USER, VNIC_NO_SUCH_GROUP, VNIC_ABORTED, VNIC_NETLINK
+ */
+export async function planChanges(config: Config, options: PlanOptions = {}): Promise<Plan> {
+  const stored = storedEntries(options);
+  const netlink = await openNetlink();
+  try {
+    const { changes, removals, conflicts, unnamed, left } = await makePlan(config, netlink, stored, options);
+    return { changes, removals, conflicts, unnamed, left };
+  } finally {
+    await netlink.close();
+  }
+}
+
+/** The plan of a configuration whose journal has these entries. */
+export async function makePlan(
+  config: Config,
+  netlink: Netlink,
+  entries: readonly JournalEntry[],
+  options: PlanOptions,
+): Promise<WorkingPlan> {
+  const neighbours = config.devices.some((device) => device.neighbours.length > 0);
+  const { signal } = options;
+  const snapshot = await readSnapshot(netlink, { neighbours, ...(signal !== undefined && { signal }) });
+  return planFor(config, snapshot, new Ownership(entries), await resolveAccounts(config), options.prune ?? false);
+}
+
+/** Pure but for the kernel settings, which are read one by one. */
+export function planFor(
+  config: Config,
+  snapshot: KernelSnapshot,
+  ownership: Ownership,
+  accounts: Accounts,
+  prune: boolean,
+): WorkingPlan {
+  const devices = diffDevices(config.devices, snapshot, ownership, accounts);
+  const sysctls = diffSysctls(config, snapshot, devices.indexes);
+  const wanted = new Set([...devices.wanted, ...sysctls.wanted]);
+  const beside = ownership.entriesBeside(wanted).filter(({ change }) => !isNamedDevice(change, config.devices));
+  const inTheWay = beside.filter(({ change }) => devices.takesPlaceOf(change));
+  const going = prune ? beside : inTheWay;
+  const undo = undoChanges(
+    going.map(({ change }) => change),
+    snapshot,
+  );
+  const removals = [...undo.changes, ...devices.removals];
+  const stale = ownership.entries.filter(({ change }) => !isInForce(change, snapshot));
+  const replaced = new Set(devices.removals.map((change) => change.link?.index));
+  const gone = ownership.entries.filter(({ change }) => replaced.has(change.link?.index ?? -1));
+  const staying = prune ? [] : beside.filter((entry) => !inTheWay.includes(entry));
+  return {
+    changes: [...removals, ...devices.first, ...sysctls.ofDevices, ...devices.onThem, ...sysctls.others],
+    removals: removals.length,
+    conflicts: [...devices.conflicts, ...sysctls.conflicts],
+    unnamed: undoChanges(
+      staying.map(({ change }) => change),
+      snapshot,
+    ).changes,
+    left: undo.left,
+    obsolete: [...new Set([...going, ...stale, ...gone].map(({ id }) => id))],
+    restoring: restoringChanges(removals, snapshot),
+    ownership,
+  };
+}
+
+/** The entry of a device that the configuration still makes goes only when the device does. */
+function isNamedDevice(change: Change, devices: readonly DeviceConfig[]): boolean {
+  if (change.resource !== 'device') return false;
+  const { name } = change.link;
+  return devices.some((device) => device.kind !== undefined && (device.name === name || device.peer === name));
+}
+
+function storedEntries({ path, folder }: PlanOptions): readonly JournalEntry[] {
+  const file = journalPath(path);
+  const options = folder === undefined ? {} : { folder };
+  return listJournals(options).find(({ header }) => header.config === file && isHere(header.namespace))?.entries ?? [];
+}
