@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 /* Raised whenever a function changes; src/native/binding.ts refuses another number. */
-#define VNIC_ABI 5
+#define VNIC_ABI 7
 
 struct poll_handle;
 struct ring;

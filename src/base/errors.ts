@@ -12,6 +12,7 @@ export const ExitStatus = {
   ok: 0,
   failure: 1,
   usage: 2,
+  different: 3,
   noInput: 66,
   unavailable: 69,
   software: 70,

@@ -25,10 +25,30 @@ export type DeviceMake =
       readonly group?: number;
     }
   | { readonly kind: 'bridge' }
-  | { readonly kind: 'veth'; readonly peer: LinkRef };
+  | { readonly kind: 'veth'; readonly peer: LinkRef; readonly peerNetns?: NetnsRef };
+
+/** A network namespace by its name below `/run/netns`, or by a path. */
+export interface NetnsRef {
+  readonly name: string;
+  /** The one that was meant, which a later one of the same name is not; 0 while it is yet to be made. */
+  readonly inode: number;
+}
+
+/** Where a change is made. */
+interface InNamespace {
+  /** Left out for the namespace of the process. */
+  readonly netns?: NetnsRef;
+}
+
+/** A namespace made or deleted, with everything in it. */
+export interface NamespaceChange {
+  readonly resource: 'namespace';
+  readonly action: 'add' | 'remove';
+  readonly netns: NetnsRef;
+}
 
 /** A device made or deleted, with all that is on it. */
-export interface DeviceChange {
+export interface DeviceChange extends InNamespace {
   readonly resource: 'device';
   readonly action: 'add' | 'remove';
   readonly link: LinkRef;
@@ -49,15 +69,17 @@ export interface LinkSettings {
 }
 
 /** Settings of a link; both sides have the same keys. */
-export interface LinkChange {
+export interface LinkChange extends InNamespace {
   readonly resource: 'link';
   readonly link: LinkRef;
   readonly before: LinkSettings;
   readonly after: LinkSettings;
+  /** Name of the bridge of `master`, for people. */
+  readonly bridge?: string;
 }
 
 /** Who may attach to a TUN/TAP device. The kernel cannot take an owner back, so only devices of our own are changed. */
-export interface OwnerChange {
+export interface OwnerChange extends InNamespace {
   readonly resource: 'owner';
   readonly link: LinkRef;
   readonly before: { readonly owner?: number; readonly group?: number };
@@ -65,7 +87,7 @@ export interface OwnerChange {
 }
 
 /** An address of an interface. */
-export interface AddressChange {
+export interface AddressChange extends InNamespace {
   readonly resource: 'address';
   readonly action: 'add' | 'remove';
   readonly link: LinkRef;
@@ -88,7 +110,7 @@ export interface RouteFields {
 }
 
 /** A route through an interface. */
-export interface RouteChange {
+export interface RouteChange extends InNamespace {
   readonly resource: 'route';
   readonly action: 'add' | 'remove';
   readonly link: LinkRef;
@@ -96,7 +118,7 @@ export interface RouteChange {
 }
 
 /** A permanent entry of the ARP or neighbour discovery cache. */
-export interface NeighbourChange {
+export interface NeighbourChange extends InNamespace {
   readonly resource: 'neighbour';
   readonly action: 'add' | 'remove';
   readonly link: LinkRef;
@@ -105,7 +127,7 @@ export interface NeighbourChange {
 }
 
 /** A further name of an interface. */
-export interface AltNameChange {
+export interface AltNameChange extends InNamespace {
   readonly resource: 'altName';
   readonly action: 'add' | 'remove';
   readonly link: LinkRef;
@@ -113,7 +135,7 @@ export interface AltNameChange {
 }
 
 /** A kernel setting below /proc/sys. */
-export interface SysctlChange {
+export interface SysctlChange extends InNamespace {
   readonly resource: 'sysctl';
   /** The interface of which it is a setting, if it is one of an interface. */
   readonly link?: LinkRef;
@@ -123,8 +145,23 @@ export interface SysctlChange {
   readonly after: string;
 }
 
+/** A policy rule. */
+export interface RuleChange extends InNamespace {
+  readonly resource: 'rule';
+  readonly action: 'add' | 'remove';
+  readonly family: 4 | 6;
+  readonly priority: number;
+  readonly table: number;
+  readonly from?: string;
+  readonly to?: string;
+  readonly in?: string;
+  readonly mark?: number;
+}
+
 /** Any change. */
 export type Change =
+  | NamespaceChange
+  | RuleChange
   | DeviceChange
   | LinkChange
   | OwnerChange

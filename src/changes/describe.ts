@@ -1,16 +1,21 @@
 /** Changes in a few words, for people. */
 
-import type { Change, DeviceMake, LinkSettings, RouteFields } from './change.ts';
+import type { Change, DeviceMake, LinkChange, RouteFields, RuleChange } from './change.ts';
 
 /** `add address 10.0.0.1/24 to tap0`; reads well behind "cannot". */
 export function describeChange(change: Change): string {
+  const place = change.netns === undefined || change.resource === 'namespace' ? '' : ` in ${change.netns.name}`;
+  return `${describeHere(change)}${place}`;
+}
+
+function describeHere(change: Change): string {
   switch (change.resource) {
     case 'device':
       return change.action === 'add'
         ? `make ${describeMake(change.make)} ${change.link.name}`
         : `delete ${change.make.kind} device ${change.link.name}`;
     case 'link':
-      return `set ${describeSettings(change.before, change.after)} of ${change.link.name}`;
+      return describeLinkChange(change);
     case 'owner':
       return `set ${describeValues(change.before, change.after)} of ${change.link.name}`;
     case 'address':
@@ -21,6 +26,10 @@ export function describeChange(change: Change): string {
       return described(change.action, `neighbour ${change.address} at ${change.mac}`, change.link.name);
     case 'altName':
       return described(change.action, `alternative name ${change.altName}`, change.link.name);
+    case 'namespace':
+      return `${change.action === 'add' ? 'make' : 'delete'} network namespace ${change.netns.name}`;
+    case 'rule':
+      return `${change.action} rule ${describeRule(change)}`;
     case 'sysctl':
       return `set ${change.name} from ${change.before} to ${change.after}`;
   }
@@ -40,6 +49,18 @@ export function describeRoute({ to, via, metric, table, source, onlink, mtu }: R
   return parts.filter((part) => part !== '').join(' ');
 }
 
+function describeRule({ priority, table, from, to, in: iif, mark, family }: RuleChange): string {
+  const parts = [
+    `${priority}:`,
+    from === undefined ? `from all (IPv${family})` : `from ${from}`,
+    to === undefined ? '' : `to ${to}`,
+    iif === undefined ? '' : `in ${iif}`,
+    mark === undefined ? '' : `mark ${mark}`,
+    `table ${table}`,
+  ];
+  return parts.filter((part) => part !== '').join(' ');
+}
+
 function described(action: 'add' | 'remove', what: string, name: string): string {
   return `${action} ${what} ${action === 'add' ? 'to' : 'from'} ${name}`;
 }
@@ -50,20 +71,28 @@ function describeMake(make: DeviceMake): string {
   return `${make.multiQueue ? 'multi-queue ' : ''}${make.kind} device`;
 }
 
-function describeSettings(before: LinkSettings, after: LinkSettings): string {
-  const { up, ...values } = after;
-  const parts = [describeValues(before, values), up === undefined ? '' : up ? 'up' : 'down'];
-  return parts.filter((part) => part !== '').join(', ');
+function describeLinkChange({ link, before, after, bridge }: LinkChange): string {
+  const { up, master, ...values } = after;
+  const verbs = [
+    Object.keys(values).length === 0 ? '' : `set ${describeValues(before, values)} of ${link.name}`,
+    master === undefined ? '' : describePort(link.name, master, bridge),
+    up === undefined ? '' : up ? `bring ${link.name} up` : `take ${link.name} down`,
+  ];
+  return verbs.filter((verb) => verb !== '').join(', ');
+}
+
+function describePort(name: string, master: number, bridge: string | undefined): string {
+  if (master === 0) return `take ${name} out of ${bridge === undefined ? 'its bridge' : `bridge ${bridge}`}`;
+  return `make ${name} a port of ${bridge === undefined ? `interface ${master}` : `bridge ${bridge}`}`;
 }
 
 function describeValues(before: object, after: object): string {
   const old = before as Readonly<Record<string, unknown>>;
   return Object.entries(after)
-    .map(([key, value]) => `${key} ${shown(old[key])}to ${shown(value).trim()}`)
+    .map(([key, value]) => `${key} ${old[key] === undefined ? '' : `from ${shown(old[key])} `}to ${shown(value)}`)
     .join(', ');
 }
 
 function shown(value: unknown): string {
-  if (value === undefined) return '';
-  return `${typeof value === 'boolean' ? (value ? 'on' : 'off') : String(value)} `;
+  return typeof value === 'boolean' ? (value ? 'on' : 'off') : String(value);
 }

@@ -11,18 +11,22 @@
  */
 
 import { Cidr, IpAddress, isVnicError, MacAddress, throwIfAborted, VnicError } from '../base/index.ts';
-import type { LinkChange as KernelLinkChange, Netlink, RouteSpec } from '../netlink/index.ts';
+import type { LinkChange as KernelLinkChange, Netlink, RouteSpec, RuleSpec } from '../netlink/index.ts';
+import { createNamespace, deleteNamespace, writeSysctl } from '../netns/index.ts';
 import { makePersistent, TapDevice, TunDevice } from '../tun/index.ts';
 import {
   type Change,
   type DeviceChange,
   type LinkSettings,
+  type NamespaceChange,
+  type NetnsRef,
   type OwnerChange,
   type RouteChange,
+  type RuleChange,
   VNIC_PROTOCOL,
 } from './change.ts';
 import { describeChange } from './describe.ts';
-import { writeSysctl } from './sysctl.ts';
+import type { Kernel } from './kernel.ts';
 
 const BATCH_LEN = 256;
 
@@ -33,6 +37,8 @@ export type ChangeOutcome = 'done' | 'settled';
 export interface ExecuteOptions {
   /** Called before a batch is begun; what it throws ends everything with nothing of the batch done. */
   onBatch?(changes: readonly Change[]): void;
+  /** Called when a namespace is made and has no name yet, with its number filled in. */
+  onNamespace?(planned: Change, made: NamespaceChange): void;
   /** Called after each batch. */
   onDone?(changes: readonly { readonly change: Change; readonly outcome: ChangeOutcome }[]): void;
   /** Looked at between batches: VNIC_ABORTED. */
@@ -50,12 +56,13 @@ export interface Execution {
 /** Never throws for a change that fails; the failure is in the result. */
 export async function executeChanges(
   changes: readonly Change[],
-  netlink: Netlink,
+  kernel: Kernel,
   options: ExecuteOptions = {},
 ): Promise<Execution> {
   const done: Change[] = [];
-  for (let start = 0; start < changes.length; start += BATCH_LEN) {
-    const batch = changes.slice(start, start + BATCH_LEN);
+  for (let rest = changes; rest.length > 0; ) {
+    const batch = nextBatch(rest);
+    rest = rest.slice(batch.length);
     const [first] = batch as [Change];
     try {
       throwIfAborted(options.signal, describeChange(first));
@@ -63,7 +70,7 @@ export async function executeChanges(
     } catch (error) {
       return { done, failure: { change: first, error } };
     }
-    const { outcomes, failure } = await executeBatch(batch, netlink);
+    const { outcomes, failure } = await executeBatch(batch, kernel, options);
     for (const { change, outcome } of outcomes) if (outcome === 'done') done.push(change);
     options.onDone?.(outcomes);
     if (failure !== undefined) return { done, failure };
@@ -71,19 +78,26 @@ export async function executeChanges(
   return { done, failure: undefined };
 }
 
+/** A namespace ends its batch: what follows is written down with its number. */
+function nextBatch(changes: readonly Change[]): readonly Change[] {
+  const batch = changes.slice(0, BATCH_LEN);
+  const namespace = batch.findIndex(({ resource }) => resource === 'namespace');
+  return namespace < 0 ? batch : batch.slice(0, namespace + 1);
+}
+
 interface BatchResult {
   readonly outcomes: readonly { readonly change: Change; readonly outcome: ChangeOutcome }[];
   readonly failure: Execution['failure'];
 }
 
-async function executeBatch(batch: readonly Change[], netlink: Netlink): Promise<BatchResult> {
+async function executeBatch(batch: readonly Change[], kernel: Kernel, options: ExecuteOptions): Promise<BatchResult> {
   const pending: Promise<ChangeOutcome>[] = [];
   let onTheWay = 0;
   for (const change of batch) {
     const alone = !travels(change);
     // What was asked of the socket before must be there first.
     if (alone && onTheWay > 0 && (await anyFailed(pending))) break;
-    const started = start(change, netlink);
+    const started = start(change, kernel, options);
     pending.push(started);
     onTheWay = alone ? 0 : onTheWay + 1;
     // Failures are taken below; until then they must not count as unhandled.
@@ -107,12 +121,14 @@ async function anyFailed(pending: readonly Promise<unknown>[]): Promise<boolean>
 /** True for what is one request of the socket, which keeps the order. */
 function travels(change: Change): boolean {
   if (change.resource === 'device') return change.action === 'remove' || !isTunTap(change);
-  return change.resource !== 'sysctl' && change.resource !== 'owner';
+  return change.resource !== 'sysctl' && change.resource !== 'owner' && change.resource !== 'namespace';
 }
 
-async function start(change: Change, netlink: Netlink): Promise<ChangeOutcome> {
+async function start(change: Change, kernel: Kernel, options: ExecuteOptions): Promise<ChangeOutcome> {
   try {
-    await carryOut(change, netlink);
+    if (change.resource === 'namespace') await changeNamespace(change, kernel, options);
+    // A socket that is open is used in this turn, so that requests of one turn travel together.
+    else await carryOut(change, kernel.socketOf(change.netns) ?? (await kernel.netlink(change.netns)));
     return 'done';
   } catch (error) {
     if (isSettled(change, error)) return 'settled';
@@ -120,10 +136,24 @@ async function start(change: Change, netlink: Netlink): Promise<ChangeOutcome> {
   }
 }
 
-function carryOut(change: Change, netlink: Netlink): Promise<void> | void {
+/** Makes or deletes a namespace. Its number is told before it has its name: by then it must be written down. */
+async function changeNamespace(change: NamespaceChange, kernel: Kernel, options: ExecuteOptions): Promise<void> {
+  const { name } = change.netns;
+  if (change.action === 'remove') {
+    await kernel.forget(change.netns);
+    deleteNamespace(name);
+    return;
+  }
+  const made = await createNamespace(name, {
+    onMade: ({ inode }) => options.onNamespace?.(change, { ...change, netns: { name, inode } }),
+  });
+  made.closeSync();
+}
+
+function carryOut(change: Exclude<Change, NamespaceChange>, netlink: Netlink): Promise<void> | void {
   switch (change.resource) {
     case 'device':
-      return change.action === 'add' ? makeDevice(change) : netlink.links.delete(change.link.index);
+      return change.action === 'add' ? makeDevice(change, netlink) : netlink.links.delete(change.link.index);
     case 'link':
       return netlink.links.set(change.link.index, kernelChange(change.after));
     case 'owner':
@@ -134,12 +164,21 @@ function carryOut(change: Change, netlink: Netlink): Promise<void> | void {
       return netlink.addresses.add(change.link.index, cidr, { noDad: cidr.family === 6, protocol: VNIC_PROTOCOL });
     }
     case 'route':
-      return change.action === 'add' ? netlink.routes.add(routeSpec(change)) : netlink.routes.remove(routeSpec(change));
+      return netlink.routes[change.action](routeSpec(change));
+    case 'neighbour': {
+      const [address, mac] = [IpAddress.parse(change.address), MacAddress.parse(change.mac)];
+      if (change.action === 'remove') return netlink.neighbours.remove(change.link.index, { address });
+      // A learned entry of that address gives way.
+      return netlink.neighbours.replace(change.link.index, { address, mac });
+    }
+    case 'altName': {
+      const verb = change.action === 'add' ? 'addAltNames' : 'removeAltNames';
+      return netlink.links[verb](change.link.index, [change.altName]);
+    }
+    case 'rule':
+      return netlink.rules[change.action](ruleSpec(change));
     case 'sysctl':
-      return writeSysctl(change.name, change.after, describeChange(change));
-    case 'neighbour':
-    case 'altName':
-      throw new VnicError('VNIC_UNSUPPORTED', { attempted: describeChange(change), hint: 'Not offered.' });
+      return writeSysctl(change.name, change.after, netnsOptions(change));
   }
 }
 
@@ -147,8 +186,33 @@ function isTunTap(change: DeviceChange): boolean {
   return change.make.kind === 'tun' || change.make.kind === 'tap';
 }
 
-function makeDevice({ link, make }: DeviceChange): void {
-  if (make.kind === 'tun' || make.kind === 'tap') makePersistent({ ...make, ...link });
+function makeDevice({ link, make, netns }: DeviceChange, netlink: Netlink): Promise<void> | void {
+  if (make.kind !== 'bridge' && make.kind !== 'veth') {
+    return makePersistent({ ...make, ...link, ...netnsOptions({ netns }) });
+  }
+  if (make.kind !== 'veth') return netlink.links.create({ kind: 'bridge', ...link });
+  return netlink.links.create({
+    kind: 'veth',
+    ...link,
+    peer: { ...make.peer, ...netnsOptions({ netns: make.peerNetns }) },
+  });
+}
+
+function netnsOptions({ netns }: { readonly netns?: NetnsRef | undefined }): { readonly netns?: string } {
+  return netns === undefined ? {} : { netns: netns.name };
+}
+
+function ruleSpec({ family, priority, table, from, to, in: iif, mark }: RuleChange): RuleSpec {
+  return {
+    family,
+    priority,
+    table,
+    protocol: VNIC_PROTOCOL,
+    ...(from !== undefined && { from: Cidr.parse(from) }),
+    ...(to !== undefined && { to: Cidr.parse(to) }),
+    ...(iif !== undefined && { iif }),
+    ...(mark !== undefined && { fwmark: mark }),
+  };
 }
 
 function kernelChange({ mac, ...rest }: LinkSettings): KernelLinkChange {
@@ -182,8 +246,7 @@ function isSettled(change: Change, error: unknown): boolean {
   if (change.action === 'add') {
     return change.resource === 'address' && error.code === 'VNIC_ADDRESS_EXISTS';
   }
-  const gone = ['VNIC_NO_SUCH_INTERFACE', 'VNIC_NO_SUCH_ADDRESS', 'VNIC_NO_SUCH_ROUTE'];
-  return gone.includes(error.code);
+  return error.code.startsWith('VNIC_NO_SUCH_');
 }
 
 /** The same error in the words of the change: requests know an interface by its number only. */

@@ -9,16 +9,19 @@ export {
   type LinkChange,
   type LinkRef,
   type LinkSettings,
+  type NamespaceChange,
   type NeighbourChange,
+  type NetnsRef,
   type OwnerChange,
   type RouteChange,
   type RouteFields,
+  type RuleChange,
   type SysctlChange,
   VNIC_PROTOCOL,
 } from './change.ts';
 export { describeChange, describeRoute } from './describe.ts';
 export { type ChangeOutcome, type ExecuteOptions, type Execution, executeChanges } from './execute.ts';
 export { changeKey, invertChange } from './invert.ts';
-export { type KernelSnapshot, readSnapshot, routeMatches } from './snapshot.ts';
-export { readSysctlValue, sysctlPath } from './sysctl.ts';
+export { Kernel, type KernelView, namespaceInode, namespacesOf, netnsRef } from './kernel.ts';
+export { type KernelSnapshot, routeMatches, ruleMatches, type SnapshotOptions } from './snapshot.ts';
 export { isInForce, kindOf, linkSettings, type UndoPlan, undoChanges } from './undo.ts';

@@ -10,7 +10,17 @@ export function invertChange(change: Change): Change {
 
 /** Equal for changes of the same thing, whatever they do to it. */
 export function changeKey(change: Change): string {
+  return `${change.netns?.name ?? ''} ${keyHere(change)}`;
+}
+
+function keyHere(change: Change): string {
   switch (change.resource) {
+    case 'namespace':
+      return 'namespace';
+    case 'rule': {
+      const { family, priority, table, from, to, in: iif, mark } = change;
+      return `rule ${family} ${priority} ${table} ${from ?? ''} ${to ?? ''} ${iif ?? ''} ${mark ?? ''}`;
+    }
     case 'sysctl':
       return `sysctl ${change.name}`;
     case 'address':

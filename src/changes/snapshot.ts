@@ -1,8 +1,12 @@
 /** The kernel's tables of one network namespace at one moment, indexed for comparison. */
 
 import { Cidr } from '../base/index.ts';
-import type { AddressInfo, LinkInfo, NeighbourInfo, Netlink, RouteInfo } from '../netlink/index.ts';
-import type { RouteFields } from './change.ts';
+import type { AddressInfo, LinkInfo, NeighbourInfo, Netlink, RouteInfo, RuleInfo } from '../netlink/index.ts';
+import { type NetnsSelector, readSysctl } from '../netns/index.ts';
+import type { RouteFields, RuleChange } from './change.ts';
+
+/** Kept by the kernel: its own addresses and broadcasts. */
+const LOCAL_TABLE = 255;
 
 /** What was read. Neighbours only where they were asked for. */
 export interface KernelSnapshot {
@@ -14,21 +18,58 @@ export interface KernelSnapshot {
   /** Of every table, without what the kernel keeps for itself. */
   routesOf(index: number): readonly RouteInfo[];
   neighboursOf(index: number): readonly NeighbourInfo[];
+  readonly rules: readonly RuleInfo[];
+  /** A kernel setting with its runs of white space as one space; undefined where there is none. */
+  sysctl(name: string): string | undefined;
+}
+
+/** Which tables are read beside links, addresses and routes. */
+export interface SnapshotOptions {
+  readonly neighbours?: boolean;
+  readonly rules?: boolean;
+  readonly signal?: AbortSignal;
 }
 
 /** Reads one dump of each table. @throws VNIC_ABORTED, VNIC_NETLINK, VNIC_LINK_CLOSED */
 export async function readSnapshot(
   netlink: Netlink,
-  options: { readonly signal?: AbortSignal; readonly neighbours?: boolean } = {},
+  netns: NetnsSelector | undefined,
+  options: SnapshotOptions = {},
 ): Promise<KernelSnapshot> {
-  const { signal, neighbours = false } = options;
+  const { signal, neighbours = false, rules = false } = options;
   const request = signal === undefined ? {} : { signal };
-  const links = await netlink.links.list(request);
-  const addresses = await netlink.addresses.list(request);
-  const routes = await netlink.routes.list({ ...request, table: 'all' });
-  const entries = neighbours ? await netlink.neighbours.list(request) : [];
-  return indexed(links, addresses, routes, entries);
+  return indexed({
+    links: await netlink.links.list(request),
+    addresses: await netlink.addresses.list(request),
+    routes: await netlink.routes.list({ ...request, table: 'all' }),
+    neighbours: neighbours ? await netlink.neighbours.list(request) : [],
+    rules: rules ? await netlink.rules.list(request) : [],
+    sysctl: (name) =>
+      readSysctl(name, netns === undefined ? {} : { netns })
+        ?.trim()
+        .replace(/\s+/g, ' '),
+  });
 }
+
+/** True when the rule is the one that the change speaks of. */
+export function ruleMatches(rule: RuleInfo, change: RuleChange): boolean {
+  const { family, priority, table, from, to, in: iif, mark } = change;
+  if (rule.family !== family || rule.priority !== priority || rule.table !== table || rule.action !== 'table')
+    return false;
+  if (rule.invert || rule.oif !== undefined || rule.ipProtocol !== undefined) return false;
+  return rule.from?.toString() === from && rule.to?.toString() === to && rule.iif === iif && rule.fwmark === mark;
+}
+
+/** A namespace that is yet to be made. */
+export const emptySnapshot: KernelSnapshot = indexed({
+  links: [],
+  addresses: [],
+  routes: [],
+  neighbours: [],
+  rules: [],
+  // What a namespace starts with is what this one has for new interfaces, near enough to say what changes.
+  sysctl: (name) => readSysctl(name.replace(/\/conf\/[^/]+\//, '/conf/default/'))?.trim(),
+});
 
 /** True when the route is the one that the fields describe. */
 export function routeMatches(info: RouteInfo, route: RouteFields): boolean {
@@ -43,12 +84,13 @@ export function routeMatches(info: RouteInfo, route: RouteFields): boolean {
   return info.destination.toString() === to || info.destination.equals(Cidr.parse(to));
 }
 
-function indexed(
-  links: readonly LinkInfo[],
-  addresses: readonly AddressInfo[],
-  routes: readonly RouteInfo[],
-  neighbours: readonly NeighbourInfo[],
-): KernelSnapshot {
+interface Tables extends Pick<KernelSnapshot, 'links' | 'rules' | 'sysctl'> {
+  readonly addresses: readonly AddressInfo[];
+  readonly routes: readonly RouteInfo[];
+  readonly neighbours: readonly NeighbourInfo[];
+}
+
+function indexed({ links, addresses, routes, neighbours, rules, sysctl }: Tables): KernelSnapshot {
   const byIndex = new Map(links.map((link) => [link.index, link]));
   const byName = new Map(links.flatMap((link) => [link.name, ...link.altNames].map((name) => [name, link] as const)));
   const addressesBy = grouped(addresses);
@@ -56,6 +98,8 @@ function indexed(
   const neighboursBy = grouped(neighbours);
   return {
     links,
+    rules,
+    sysctl,
     linkByIndex: (index) => byIndex.get(index),
     linkByName: (name) => byName.get(name),
     addressesOf: (index) => addressesBy.get(index) ?? [],
@@ -63,9 +107,6 @@ function indexed(
     neighboursOf: (index) => neighboursBy.get(index) ?? [],
   };
 }
-
-/** Kept by the kernel: its own addresses and broadcasts. */
-const LOCAL_TABLE = 255;
 
 function grouped<T extends { readonly linkIndex: number | undefined }>(values: readonly T[]): Map<number, T[]> {
   const groups = new Map<number, T[]>();

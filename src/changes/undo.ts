@@ -2,17 +2,24 @@
  * What undoes recorded changes, as far as they are in force and provably the ones that were recorded.
  *
  * Proof of a device is its index, chosen at random and written down before it was made; of an address, a route and a
- * neighbour the mark that vnic gives it (`VNIC_PROTOCOL`); of a value that it is still the one that was set. What
- * somebody has changed since is theirs and stays.
+ * rule the mark that vnic gives it (`VNIC_PROTOCOL`); of a namespace its number; of a value that it is still the one
+ * that was set. What somebody has changed since is theirs and stays.
  */
 
 import { release } from 'node:os';
 
 import type { LinkInfo } from '../netlink/index.ts';
-import { type Change, type LinkChange, type LinkRef, type LinkSettings, VNIC_PROTOCOL } from './change.ts';
+import {
+  type Change,
+  type DeviceChange,
+  type LinkChange,
+  type LinkRef,
+  type LinkSettings,
+  VNIC_PROTOCOL,
+} from './change.ts';
 import { invertChange } from './invert.ts';
-import { type KernelSnapshot, routeMatches } from './snapshot.ts';
-import { readSysctlValue } from './sysctl.ts';
+import { type KernelView, namespaceInode } from './kernel.ts';
+import { type KernelSnapshot, routeMatches, ruleMatches } from './snapshot.ts';
 
 /** What is to be done, and what stays. */
 export interface UndoPlan {
@@ -22,15 +29,19 @@ export interface UndoPlan {
   readonly left: readonly { readonly change: Change; readonly reason: string }[];
 }
 
+/** What there is to undo: the change that does it, a reason not to, or nothing. */
+type Found = Change | string | undefined;
+
 /** @param recorded in the order in which they were made; undone is the last one first */
-export function undoChanges(recorded: readonly Change[], snapshot: KernelSnapshot): UndoPlan {
+export function undoChanges(recorded: readonly Change[], view: KernelView): UndoPlan {
   const changes: Change[] = [];
   const left: { change: Change; reason: string }[] = [];
-  const doomed = new Set(recorded.flatMap((change) => doomedLink(change, snapshot)));
+  const doomed = new Set(recorded.flatMap((change) => doomedBy(change, view)));
   for (const change of recorded.toReversed()) {
-    // It goes with its device.
-    if (change.resource !== 'device' && doomed.has(change.link?.index ?? 0)) continue;
-    const found = undoOne(change, snapshot);
+    // It goes with its device or its namespace.
+    if (change.resource !== 'namespace' && doomed.has(placeKey(change))) continue;
+    if (change.resource !== 'device' && 'link' in change && doomed.has(linkKey(change))) continue;
+    const found = undoOne(change, view);
     if (typeof found === 'string') left.push({ change, reason: found });
     else if (found !== undefined) changes.push(found);
   }
@@ -38,46 +49,70 @@ export function undoChanges(recorded: readonly Change[], snapshot: KernelSnapsho
 }
 
 /** True while a recorded change is in force, by whoever's hand. */
-export function isInForce(change: Change, snapshot: KernelSnapshot): boolean {
-  return undoOne(change, snapshot) !== undefined;
+export function isInForce(change: Change, view: KernelView): boolean {
+  return undoOne(change, view) !== undefined;
 }
 
-/** The link of an entry where it is the one that was recorded: by index, of a foreign one also by name. */
-export function recordedLink(link: LinkRef, snapshot: KernelSnapshot): LinkInfo | undefined {
+/** The settings of a link as changes speak of them. */
+export function linkSettings(link: LinkInfo): Required<Omit<LinkSettings, 'mac'>> & Pick<LinkSettings, 'mac'> {
+  return {
+    up: link.isUp,
+    mtu: link.mtu,
+    txQueueLen: link.txQueueLen,
+    promisc: link.flags.includes('PROMISC'),
+    master: link.master ?? 0,
+    ...(link.mac !== undefined && { mac: link.mac.toString() }),
+  };
+}
+
+/** `tun`, `tap`, `bridge`, `veth`, … */
+export function kindOf(link: LinkInfo): string | undefined {
+  return link.tun?.kind ?? link.kind;
+}
+
+function undoOne(change: Change, view: KernelView): Found {
+  if ('action' in change && change.action === 'remove') return undefined;
+  if (change.resource === 'namespace') return undoNamespace(change);
+  const snapshot = view.of(change.netns);
+  if (snapshot === undefined) return undefined;
+  if (change.resource === 'device') return undoDevice(change, snapshot);
+  if (change.resource === 'rule') {
+    const found = snapshot.rules.find((rule) => ruleMatches(rule, change));
+    return found === undefined ? undefined : marked(change, isMark(found.protocol));
+  }
+  const link = change.link === undefined ? undefined : recordedLink(change.link, snapshot);
+  if (change.link !== undefined && link === undefined) return undefined;
+  if (change.resource === 'sysctl') return undoSysctl(change, snapshot);
+  return link === undefined ? undefined : undoOnLink(change, link, snapshot);
+}
+
+/** The link of an entry where it is the one that was recorded: by index and by name. */
+function recordedLink(link: LinkRef, snapshot: KernelSnapshot): LinkInfo | undefined {
   const found = snapshot.linkByIndex(link.index);
   return found !== undefined && [found.name, ...found.altNames].includes(link.name) ? found : undefined;
 }
 
-/** Undefined when nothing is left to undo, a reason when somebody else has the say. */
-function undoOne(change: Change, snapshot: KernelSnapshot): Change | string | undefined {
-  if ('action' in change && change.action === 'remove') return undefined;
-  if (change.resource === 'sysctl') {
-    if (change.link !== undefined && recordedLink(change.link, snapshot) === undefined) return undefined;
-    const current = readSysctlValue(change.name);
-    if (current === undefined || current === change.before) return undefined;
-    return current === change.after ? invertChange(change) : `it is ${current} by now, not ${change.after}`;
-  }
-  if (change.resource === 'device') return undoDevice(change, snapshot);
-  const link = recordedLink(change.link, snapshot);
-  if (link === undefined) return undefined;
+function undoOnLink(
+  change: Exclude<Change, { resource: 'namespace' | 'device' | 'rule' | 'sysctl' }>,
+  link: LinkInfo,
+  snapshot: KernelSnapshot,
+): Found {
   const { index } = link;
   switch (change.resource) {
     case 'link':
       return undoLink(change, link);
     case 'address': {
       const found = snapshot.addressesOf(index).find(({ cidr }) => cidr.toString() === change.cidr);
-      if (found === undefined) return undefined;
-      return isMarked(found.protocol) ? invertChange(change) : 'somebody has added it anew since';
+      return found === undefined ? undefined : marked(change, isAddressMark(found.protocol));
     }
     case 'route': {
       const found = snapshot.routesOf(index).find((info) => routeMatches(info, change.route));
-      if (found === undefined) return undefined;
-      return found.protocol === String(VNIC_PROTOCOL) ? invertChange(change) : 'somebody has added it anew since';
+      return found === undefined ? undefined : marked(change, isMark(found.protocol));
     }
     case 'neighbour': {
-      const found = snapshot
-        .neighboursOf(index)
-        .find(({ address, state }) => state === 'PERMANENT' && address.toString() === change.address);
+      const isIt = (entry: { state: string; address: { toString(): string } }): boolean =>
+        entry.state === 'PERMANENT' && entry.address.toString() === change.address;
+      const found = snapshot.neighboursOf(index).find(isIt);
       return found?.mac?.toString() === change.mac ? invertChange(change) : undefined;
     }
     case 'altName':
@@ -87,7 +122,18 @@ function undoOne(change: Change, snapshot: KernelSnapshot): Change | string | un
   }
 }
 
-function undoDevice(change: Extract<Change, { resource: 'device' }>, snapshot: KernelSnapshot): Change | undefined {
+function undoNamespace(change: Extract<Change, { resource: 'namespace' }>): Found {
+  const { name, inode } = change.netns;
+  return inode !== 0 && namespaceInode(name) === inode ? invertChange(change) : undefined;
+}
+
+function undoSysctl(change: Extract<Change, { resource: 'sysctl' }>, snapshot: KernelSnapshot): Found {
+  const current = snapshot.sysctl(change.name);
+  if (current === undefined || current === change.before) return undefined;
+  return current === change.after ? invertChange(change) : `it is ${current} by now, not ${change.after}`;
+}
+
+function undoDevice(change: DeviceChange, snapshot: KernelSnapshot): Change | undefined {
   const found = snapshot.linkByIndex(change.link.index);
   if (found === undefined || kindOf(found) !== change.make.kind) return undefined;
   // Somebody may have renamed it; it is still the one that was made.
@@ -108,34 +154,38 @@ function undoLink(change: LinkChange, link: LinkInfo): Change | undefined {
   return { ...change, before: before as LinkSettings, after: after as LinkSettings };
 }
 
-/** The settings of a link as changes speak of them. */
-export function linkSettings(link: LinkInfo): Required<Omit<LinkSettings, 'mac'>> & Pick<LinkSettings, 'mac'> {
-  return {
-    up: link.isUp,
-    mtu: link.mtu,
-    txQueueLen: link.txQueueLen,
-    promisc: link.flags.includes('PROMISC'),
-    master: link.master ?? 0,
-    ...(link.mac !== undefined && { mac: link.mac.toString() }),
-  };
+function marked(change: Change, isOurs: boolean): Found {
+  return isOurs ? invertChange(change) : 'somebody has added it anew since';
 }
 
-/** `tun`, `tap`, `bridge`, `veth`, … */
-export function kindOf(link: LinkInfo): string | undefined {
-  return link.tun?.kind ?? link.kind;
-}
-
-function doomedLink(change: Change, snapshot: KernelSnapshot): number[] {
-  if (change.resource !== 'device' || change.action !== 'add') return [];
-  return undoDevice(change, snapshot) === undefined ? [] : [change.link.index];
+function isMark(protocol: string): boolean {
+  return protocol === String(VNIC_PROTOCOL);
 }
 
 /** Kernels before 5.18 keep no mark: there an address that was recorded and is there counts as ours. */
-function isMarked(protocol: number | undefined): boolean {
+function isAddressMark(protocol: number | undefined): boolean {
   return protocol === VNIC_PROTOCOL || (protocol === undefined && !keepsAddressProtocol());
 }
 
 function keepsAddressProtocol(): boolean {
   const [major = 0, minor = 0] = release().split('.').map(Number);
   return major > 5 || (major === 5 && minor >= 18);
+}
+
+/** What goes with a change that is undone. */
+function doomedBy(change: Change, view: KernelView): string[] {
+  if (change.resource === 'namespace') return undoNamespace(change) === undefined ? [] : [placeKey(change)];
+  if (change.resource !== 'device' || change.action !== 'add') return [];
+  const snapshot = view.of(change.netns);
+  if (snapshot === undefined || undoDevice(change, snapshot) === undefined) return [];
+  const peer = change.make.kind === 'veth' ? [`${change.make.peerNetns?.name ?? ''} ${change.make.peer.index}`] : [];
+  return [linkKey(change), ...peer];
+}
+
+function placeKey({ netns }: Change): string {
+  return `netns ${netns?.name ?? ''}`;
+}
+
+function linkKey(change: { readonly netns?: { readonly name: string }; readonly link?: LinkRef }): string {
+  return `${change.netns?.name ?? ''} ${change.link?.index ?? 0}`;
 }

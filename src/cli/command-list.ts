@@ -22,6 +22,7 @@ export interface CommandEntry {
 const DEVICES = 'Devices:';
 const PACKETS = 'Packets:';
 const NETWORK = 'Around the devices:';
+const STATE = 'Desired state:';
 const HELP = 'Help:';
 
 export const commandList: readonly CommandEntry[] = [
@@ -68,7 +69,7 @@ export const commandList: readonly CommandEntry[] = [
   },
   {
     name: 'down',
-    summary: 'take interfaces down',
+    summary: 'take interfaces down, or everything that was applied of a file',
     group: DEVICES,
     netns: true,
     load: () => import('./commands/down.ts'),
@@ -149,6 +150,48 @@ export const commandList: readonly CommandEntry[] = [
     group: NETWORK,
     netns: true,
     load: () => import('./commands/netns.ts'),
+  },
+  {
+    name: 'plan',
+    summary: 'show what differs between a file and this machine',
+    group: STATE,
+    load: () => import('./commands/plan.ts'),
+  },
+  {
+    name: 'apply',
+    summary: 'make this machine as a file asks for',
+    group: STATE,
+    load: () => import('./commands/apply.ts'),
+  },
+  {
+    name: 'export',
+    summary: 'write the file for what exists now',
+    group: STATE,
+    load: () => import('./commands/export.ts'),
+  },
+  {
+    name: 'import',
+    summary: 'make a file of interfaces(5) or systemd-networkd files',
+    group: STATE,
+    load: () => import('./commands/import.ts'),
+  },
+  {
+    name: 'schema',
+    summary: 'print what may be in a file, as JSON Schema',
+    group: STATE,
+    load: () => import('./commands/schema.ts'),
+  },
+  {
+    name: 'owned',
+    summary: 'list what vnic has changed and would undo',
+    group: STATE,
+    load: () => import('./commands/owned.ts'),
+  },
+  {
+    name: 'cleanup',
+    summary: 'undo what ended processes have left behind',
+    group: STATE,
+    load: () => import('./commands/cleanup.ts'),
   },
   {
     name: 'doctor',

@@ -6,6 +6,8 @@
 import { type Command, Option } from 'commander';
 
 import type { Cidr, MacAddress } from '../base/index.ts';
+import { type Change, netnsRef } from '../changes/index.ts';
+import { openLoan } from '../journal/index.ts';
 import { createDevice } from '../netdev/index.ts';
 import { getLinkSync, type LinkInfo, openNetlink } from '../netlink/index.ts';
 import type { NetnsOptions } from '../netns/index.ts';
@@ -87,6 +89,7 @@ async function makeDevice(name: string | undefined, options: PacketDeviceOptions
   return { device, created: true, addresses, routes, release: () => device.close() };
 }
 
+/** What is changed of somebody else's device is written down first, and undone at the end, or after a crash. */
 async function attachDevice(found: LinkInfo, options: PacketDeviceOptions): Promise<PacketDevice> {
   refuseChanges(found, options);
   const before = await addressesOf(found.index, options);
@@ -100,13 +103,30 @@ async function attachDevice(found: LinkInfo, options: PacketDeviceOptions): Prom
     packetInfo,
     vnetHeader,
     multiQueue,
-    addresses: added,
-    up: true,
     ...(options.netns !== undefined && { netns: options.netns }),
     ...(options.io !== undefined && { io: options.io }),
   });
-  const release = (): Promise<void> => restore(device, found, added, options);
+  const loan = openLoan();
+  const release = async (): Promise<void> => {
+    await device.close();
+    await loan.giveBack();
+  };
+  try {
+    await loan.change(changesFor(found, added, options));
+  } catch (error) {
+    await release();
+    throw error;
+  }
   return { device, created: false, addresses: [...before, ...added], routes: [], release };
+}
+
+function changesFor({ name, index, isUp }: LinkInfo, added: readonly Cidr[], { netns }: NetnsOptions): Change[] {
+  const at = { link: { name, index }, ...(netns !== undefined && { netns: netnsRef(netns) }) };
+  const up: Change = { resource: 'link', ...at, before: { up: false }, after: { up: true } };
+  return [
+    ...added.map((cidr): Change => ({ resource: 'address', action: 'add', ...at, cidr: cidr.toString() })),
+    ...(isUp ? [] : [up]),
+  ];
 }
 
 /** A default route would take the machine off its network, so nobody gets one by an address to answer for. */
@@ -129,25 +149,6 @@ async function addressesOf(ifindex: number, options: NetnsOptions): Promise<Cidr
   try {
     const addresses = await netlink.addresses.list({ link: ifindex });
     return addresses.filter(({ scope }) => scope === 'global').map(({ cidr }) => cidr);
-  } finally {
-    await netlink.close();
-  }
-}
-
-/** Takes back what was added. Whatever of it is gone already, by whoever's hand, is as wanted. */
-async function restore(
-  device: TunTapDevice,
-  found: LinkInfo,
-  added: readonly Cidr[],
-  options: NetnsOptions,
-): Promise<void> {
-  const gone = device.closed;
-  await device.close();
-  if (gone) return;
-  const netlink = await openNetlink(options);
-  try {
-    for (const cidr of added) await netlink.addresses.remove(found.index, cidr).catch(() => undefined);
-    if (!found.isUp) await netlink.links.set(found.index, { up: false }).catch(() => undefined);
   } finally {
     await netlink.close();
   }

@@ -57,6 +57,7 @@ Exit status:
   ${String(ExitStatus.ok).padEnd(4)} done
   ${String(ExitStatus.failure).padEnd(4)} a check failed
   ${String(ExitStatus.usage).padEnd(4)} wrong command line
+  ${String(ExitStatus.different).padEnd(4)} the machine is not as the file asks for (plan --exit-code)
   ${String(ExitStatus.noInput).padEnd(4)} no such interface, address or route
   ${String(ExitStatus.unavailable).padEnd(4)} the kernel, or a program, does not offer it
   ${String(ExitStatus.software).padEnd(4)} a fault of vnic

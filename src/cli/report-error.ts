@@ -40,11 +40,19 @@ interface ErrorReport {
   readonly code: string;
   readonly message: string;
   readonly hint: string;
+  /** Every mistake or conflict, where there may be several. */
+  readonly details?: readonly unknown[];
 }
 
 function reportOf(error: unknown): ErrorReport {
   if (error instanceof VnicError)
-    return { ...error.toJSON(), code: error.code, message: error.message, hint: error.hint };
+    return {
+      ...error.toJSON(),
+      code: error.code,
+      message: error.message,
+      hint: error.hint,
+      ...(Array.isArray(error.cause) && { details: error.cause as readonly unknown[] }),
+    };
   const message = error instanceof Error ? error.message : String(error);
   return {
     code: 'VNIC_INTERNAL',

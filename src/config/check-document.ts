@@ -97,31 +97,31 @@ function reportTwice(values: readonly string[], path: string, report: ReportPath
   }
 }
 
-/** A name is a name once, also as the other end of a pair or as an alternative. */
+/** A name is a name once in a namespace, also as an alternative. */
 function checkNames(devices: readonly (readonly [string, Device])[], report: ReportPath): void {
-  const taken = new Map(devices.map(([name]) => [name, name]));
-  for (const [name, device] of devices) {
-    const claims: [path: string, claimed: string][] = (device.altNames ?? []).map((alt) => [
-      `devices.${name}.altNames`,
-      alt,
-    ]);
-    for (const [path, claimed] of claims) {
-      const other = taken.get(claimed);
+  const taken = new Map<string, string>();
+  for (const [id, { name = id, namespace = '', altNames = [], peer, peerNamespace = namespace }] of devices) {
+    const claim = (path: string, claimed: string): void => {
+      const key = `${namespace} ${claimed}`;
+      const other = taken.get(key);
       if (other !== undefined) report(path, `${claimed} is a name of ${other} already`);
-      taken.set(claimed, name);
+      taken.set(key, id);
+    };
+    claim(name === id ? `devices.${id}` : `devices.${id}.name`, name);
+    for (const altName of altNames) claim(`devices.${id}.altNames`, altName);
+    if (peer === name && peerNamespace === namespace) {
+      report(`devices.${id}.peer`, 'a device cannot be its own peer', 'Name the other end.');
     }
-    if (device.peer === name) report(`devices.${name}.peer`, 'a device cannot be its own peer');
   }
 }
 
 function checkBridges(devices: readonly (readonly [string, Device])[], report: ReportPath): void {
-  const kinds = new Map(devices.map(([name, { kind }]) => [name, kind]));
-  for (const [name, { bridge }] of devices) {
-    if (bridge === undefined || !kinds.has(bridge)) continue;
-    const kind = kinds.get(bridge);
-    if (kind === undefined || kind === 'bridge') continue;
+  const kinds = new Map(devices.map(([id, { name = id, namespace = '', kind }]) => [`${namespace} ${name}`, kind]));
+  for (const [id, { bridge, namespace = '' }] of devices) {
+    const kind = kinds.get(`${namespace} ${bridge}`);
+    if (bridge === undefined || kind === undefined || kind === 'bridge') continue;
     report(
-      `devices.${name}.bridge`,
+      `devices.${id}.bridge`,
       `${bridge} is of kind ${kind}, expected a bridge`,
       `Give ${bridge} the kind bridge.`,
     );

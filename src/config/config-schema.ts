@@ -20,14 +20,22 @@ import {
 /** The file as it is read: devices by name, sections that are there. */
 export interface ConfigDocument {
   readonly version?: number;
-  readonly devices?: [name: string, device: Partial<DeviceDocument>][];
+  readonly devices?: [id: string, device: Partial<DeviceDocument>][];
+  readonly namespaces?: [name: string, namespace: Partial<NamespaceDocument>][];
   readonly sysctls?: [name: string, value: string][];
-  readonly rules?: Partial<RuleConfig>[];
+  readonly rules?: RuleConfig[];
   readonly masquerade?: MasqueradeConfig[];
 }
 
+/** A namespace as it is read. */
+export interface NamespaceDocument {
+  readonly sysctls: [name: string, value: string][];
+  readonly rules: RuleConfig[];
+}
+
 /** A device as it is read. */
-export interface DeviceDocument extends Omit<DeviceConfig, 'name' | 'sysctls'> {
+export interface DeviceDocument extends Omit<DeviceConfig, 'id' | 'name' | 'sysctls'> {
+  readonly name?: string;
   readonly sysctls: [name: string, value: string][];
 }
 
@@ -41,6 +49,15 @@ const interfaceName: Schema<string> = text(
   },
   'the name of an interface',
   { json: { minLength: 1, maxLength: MAX_NAME, pattern: '^[^\\s/:%]+$' } },
+);
+
+const namespaceName: Schema<string> = text(
+  (value) => {
+    if (/^[^/\0]{1,255}$/.test(value) && value !== '.' && value !== '..') return value;
+    throw invalidArgument('read', 'the name of a network namespace, such as lab', value);
+  },
+  'the name of a network namespace',
+  { json: { minLength: 1, maxLength: 255, pattern: '^[^/]+$' } },
 );
 
 const address: Schema<string> = text((value) => IpAddress.parse(value).toString(), 'an IP address', {
@@ -137,6 +154,8 @@ const device: Schema<Partial<DeviceDocument>> = object<DeviceDocument>({
     schema: choice('tun', 'tap', 'bridge', 'veth'),
     about: 'What to make; left out, the device must exist and is never made or deleted',
   },
+  name: { schema: interfaceName, about: 'Its name in the kernel, where the key is another' },
+  namespace: { schema: namespaceName, about: 'The network namespace that it is in; made if it is missing' },
   owner: { schema: account, about: 'User, by name or uid, who may attach to a TUN/TAP device without privilege' },
   group: { schema: account, about: 'Group, by name or gid, whose members may attach without privilege' },
   multiQueue: { schema: flag, about: 'Let several programs or threads attach, one a queue', default: false },
@@ -151,6 +170,7 @@ const device: Schema<Partial<DeviceDocument>> = object<DeviceDocument>({
     default: false,
   },
   peer: { schema: interfaceName, about: 'The other end of a veth pair' },
+  peerNamespace: { schema: namespaceName, about: 'The network namespace of the other end, where it is another' },
   mac: { schema: mac, about: 'MAC address; not of a TUN device' },
   mtu: { schema: integer(68, 65_535), about: 'Longest packet in bytes; 1280 or more with an IPv6 address' },
   txQueueLen: { schema: integer(1, 1_000_000), about: 'Packets that the kernel queues for the reader' },
@@ -170,13 +190,23 @@ const device: Schema<Partial<DeviceDocument>> = object<DeviceDocument>({
   up: { schema: flag, about: 'Bring it up; true unless the kind is left out' },
 });
 
-const rule = object<RuleConfig>({
-  priority: { schema: integer(1, 32_765), about: 'Lower is asked first', required: true },
-  table: { schema: integer(1, MAX_U32), about: 'Number of the routing table', required: true },
-  from: { schema: prefix, about: 'Packets from these addresses' },
-  to: { schema: prefix, about: 'Packets to these addresses' },
-  in: { schema: interfaceName, about: 'Packets that came in by this interface' },
-  mark: { schema: integer(1, MAX_U32), about: 'Packets with this mark' },
+const rule: Schema<RuleConfig> = mapped(
+  object<RuleConfig>({
+    priority: { schema: integer(1, 32_765), about: 'Lower is asked first', required: true },
+    table: { schema: integer(1, MAX_U32), about: 'Number of the routing table', required: true },
+    from: { schema: prefix, about: 'Packets from these addresses' },
+    to: { schema: prefix, about: 'Packets to these addresses' },
+    in: { schema: interfaceName, about: 'Packets that came in by this interface' },
+    mark: { schema: integer(1, MAX_U32), about: 'Packets with this mark' },
+  }),
+  (value) => value as RuleConfig,
+);
+
+const sysctls: Schema<[string, string][]> = record(sysctlName, sysctlValue);
+
+const namespace: Schema<Partial<NamespaceDocument>> = object<NamespaceDocument>({
+  sysctls: { schema: sysctls, about: 'Kernel settings of the namespace by name' },
+  rules: { schema: list(rule), about: 'Policy rules of the namespace' },
 });
 
 const masquerade: Schema<MasqueradeConfig> = mapped(
@@ -200,7 +230,11 @@ export const configSchema: Schema<Partial<ConfigDocument>> = object<ConfigDocume
   {
     version: { schema: integer(1, 1), about: 'Version of the format', default: 1 },
     devices: { schema: record(interfaceName, device), about: 'Network interfaces by name' },
-    sysctls: { schema: record(sysctlName, sysctlValue), about: 'Kernel settings by name, such as net.ipv4.ip_forward' },
+    namespaces: {
+      schema: record(namespaceName, namespace),
+      about: 'Further network namespaces by name; made where they are missing',
+    },
+    sysctls: { schema: sysctls, about: 'Kernel settings by name, such as net.ipv4.ip_forward' },
     rules: { schema: list(rule), about: 'Policy rules: which table a packet is routed by' },
     masquerade: { schema: list(masquerade), about: 'Sources that leave with the address of the interface' },
   },

@@ -46,8 +46,12 @@ export interface MasqueradeConfig {
 
 /** One device. What is left out is left as it is. */
 export interface DeviceConfig {
+  /** Its key in the file. */
+  readonly id: string;
   /** Its name in the kernel. */
   readonly name: string;
+  /** Name below `/run/netns` or path of the network namespace that it is in; left out for that of the process. */
+  readonly namespace?: string;
   /** Left out for a device that others make: it must exist, and is never made or deleted. */
   readonly kind?: DeviceKind;
   /** Name or uid. */
@@ -59,6 +63,8 @@ export interface DeviceConfig {
   readonly packetInfo?: boolean;
   /** The other end of a veth pair. */
   readonly peer?: string;
+  /** Network namespace of the other end, where it is another. */
+  readonly peerNamespace?: string;
   readonly mac?: string;
   /** Bytes. */
   readonly mtu?: number;
@@ -77,11 +83,17 @@ export interface DeviceConfig {
   readonly up?: boolean;
 }
 
-/** Everything that a file asks for. */
-export interface Config {
-  readonly devices: readonly DeviceConfig[];
+/** What a network namespace has beside devices. */
+export interface NamespaceConfig {
   /** Kernel settings by name. */
   readonly sysctls: Readonly<Record<string, string>>;
   readonly rules: readonly RuleConfig[];
+}
+
+/** Everything that a file asks for; `sysctls` and `rules` are those of the namespace of the process. */
+export interface Config extends NamespaceConfig {
+  readonly devices: readonly DeviceConfig[];
+  /** Further namespaces, made where they are missing. */
+  readonly namespaces: Readonly<Record<string, NamespaceConfig>>;
   readonly masquerade: readonly MasqueradeConfig[];
 }

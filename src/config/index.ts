@@ -5,6 +5,7 @@ export type {
   DeviceConfig,
   DeviceKind,
   MasqueradeConfig,
+  NamespaceConfig,
   NeighbourConfig,
   RouteConfig,
   RuleConfig,

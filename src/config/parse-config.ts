@@ -8,8 +8,8 @@
 import { isAlias, LineCounter, type Node, parseDocument, type YAMLError } from 'yaml';
 
 import { checkDocument } from './check-document.ts';
-import type { Config, DeviceConfig } from './config.ts';
-import { type ConfigDocument, configSchema, type DeviceDocument } from './config-schema.ts';
+import type { Config, DeviceConfig, NamespaceConfig } from './config.ts';
+import { type ConfigDocument, configSchema, type DeviceDocument, type NamespaceDocument } from './config-schema.ts';
 import type { ConfigMistake } from './mistake.ts';
 import type { Reading } from './schema.ts';
 
@@ -117,17 +117,23 @@ class Reader implements Reading {
 }
 
 function toConfig(document: Partial<ConfigDocument>): Config {
+  const { devices = [], namespaces = [], masquerade = [] } = document;
   return {
-    devices: (document.devices ?? []).map(([name, device]) => toDevice(name, device)),
-    sysctls: Object.fromEntries(document.sysctls ?? []),
-    rules: (document.rules ?? []) as Config['rules'],
-    masquerade: document.masquerade ?? [],
+    devices: devices.map(([id, device]) => toDevice(id, device)),
+    namespaces: Object.fromEntries(namespaces.map(([name, namespace]) => [name, toNamespace(namespace)])),
+    ...toNamespace(document),
+    masquerade,
   };
 }
 
-function toDevice(name: string, device: Partial<DeviceDocument>): DeviceConfig {
-  const { altNames = [], addresses = [], routes = [], neighbours = [], sysctls = [], ...rest } = device;
+function toNamespace({ sysctls = [], rules = [] }: Partial<NamespaceDocument>): NamespaceConfig {
+  return { sysctls: Object.fromEntries(sysctls), rules };
+}
+
+function toDevice(id: string, device: Partial<DeviceDocument>): DeviceConfig {
+  const { name = id, altNames = [], addresses = [], routes = [], neighbours = [], sysctls = [], ...rest } = device;
   return {
+    id,
     name,
     ...rest,
     ...(rest.kind !== undefined && { up: rest.up ?? true }),

@@ -41,27 +41,34 @@ export function text<T>(
       const scalar = scalarOf(node, path, expected, reading);
       if (scalar === undefined) return undefined;
       const { value } = scalar;
-      if (typeof value !== 'string' && !(numbers && typeof value === 'number')) {
-        const hint = typeof value === 'number' || typeof value === 'boolean' ? 'Put it in quotes.' : undefined;
-        reading.report(scalar, path, mismatch(scalar, expected), hint);
-        return undefined;
-      }
-      try {
-        // As it was written: 0x10 and 1e3 stay what they were.
-        return parse(typeof value === 'string' ? value : (scalar.source ?? String(value)));
-      } catch (error) {
-        if (!isVnicError(error)) throw error;
-        // What the parser expects is more exact where it says so.
-        const [, exact] = /^expected (.+), got /.exec(error.reason) ?? [];
-        reading.report(
-          scalar,
-          path,
-          exact === undefined ? `found ${found(scalar)}: ${error.reason}` : mismatch(scalar, exact),
-        );
-        return undefined;
-      }
+      // As it was written: 0x10 and 1e3 stay what they were.
+      if (typeof value === 'string') return parsed(scalar, value, parse, path, reading);
+      if (numbers && typeof value === 'number')
+        return parsed(scalar, scalar.source ?? String(value), parse, path, reading);
+      const isWord = typeof value === 'number' || typeof value === 'boolean';
+      reading.report(scalar, path, mismatch(scalar, expected), isWord ? 'Put it in quotes.' : undefined);
+      return undefined;
     },
   };
+}
+
+function parsed<T>(
+  scalar: Scalar,
+  written: string,
+  parse: (text: string) => T,
+  path: string,
+  reading: Reading,
+): T | undefined {
+  try {
+    return parse(written);
+  } catch (error) {
+    if (!isVnicError(error)) throw error;
+    // What the parser expects is more exact where it says so.
+    const [, exact] = /^expected (.+), got /.exec(error.reason) ?? [];
+    const message = exact === undefined ? `found ${found(scalar)}: ${error.reason}` : mismatch(scalar, exact);
+    reading.report(scalar, path, message);
+    return undefined;
+  }
 }
 
 /** A whole number. */
@@ -193,25 +200,28 @@ export function object<T extends object>(
       const result: Partial<T> = {};
       const seen = new Set<string>();
       for (const { key, value } of pairs) {
-        const shown = keyText(key);
-        const inner = path === '' ? shown : `${path}.${shown}`;
-        if (!Object.hasOwn(fields, shown)) {
-          reportUnknown(key, shown, inner, known, options.later, reading);
-          continue;
-        }
-        const name = shown as keyof T & string;
-        seen.add(name);
-        reading.place(inner, value ?? key);
-        if (value === null)
-          reading.report(key, inner, 'found nothing behind the key', 'Give a value, or leave the key out.');
-        const read = value === null ? undefined : fields[name].schema.read(value, inner, reading);
-        if (read !== undefined) result[name] = read as T[keyof T & string];
+        const name = keyText(key);
+        const inner = path === '' ? name : `${path}.${name}`;
+        if (Object.hasOwn(fields, name)) {
+          seen.add(name);
+          const read = readField(fields[name as keyof T], { key, value }, inner, reading);
+          if (read !== undefined) result[name as keyof T] = read as T[keyof T];
+        } else reportUnknown(key, name, inner, known, options.later, reading);
       }
       const missing = required.filter((key) => !seen.has(key));
-      for (const key of missing) reading.report(node ?? undefined, path, `${key} is missing`, `${fields[key].about}.`);
+      for (const key of missing) {
+        reading.report(node ?? undefined, path, `${key} is missing`, `${fields[key].about}.`);
+      }
       return missing.length > 0 ? undefined : result;
     },
   };
+}
+
+function readField<T>(field: Field<T>, { key, value }: Entry, path: string, reading: Reading): T | undefined {
+  reading.place(path, value ?? key);
+  if (value !== null) return field.schema.read(value, path, reading);
+  reading.report(key, path, 'found nothing behind the key', 'Give a value, or leave the key out.');
+  return undefined;
 }
 
 /** A short form of one line, or the long form. */

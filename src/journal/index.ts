@@ -20,5 +20,6 @@ export {
   type StoredJournal,
   takeJournal,
 } from './journal.ts';
+export { type Loan, openLoan } from './loan.ts';
 export { runtimeDirectory } from './runtime-directory.ts';
 export { type UndoneJournal, type UndoOptions, undoAbandoned, undoJournal } from './undo-journal.ts';

@@ -142,6 +142,12 @@ export class Journal implements Disposable {
     return entries;
   }
 
+  /** Puts what is known by now in the place of what was planned, under the same id. */
+  amend(id: number, change: Change): void {
+    this.#append([{ id, do: change }]);
+    this.#entries.set(id, { id, change });
+  }
+
   /** Forgets changes that were undone, or did not come about. */
   drop(ids: readonly number[]): void {
     const known = ids.filter((id) => this.#entries.delete(id));

@@ -1,7 +1,14 @@
 /** Undoes what journals say: of this process at its end, of others after theirs. */
 
-import { type Change, executeChanges, readSnapshot, undoChanges } from '../changes/index.ts';
-import { type Netlink, openNetlink } from '../netlink/index.ts';
+import {
+  type Change,
+  changeKey,
+  executeChanges,
+  Kernel,
+  type KernelView,
+  namespacesOf,
+  undoChanges,
+} from '../changes/index.ts';
 import { isHere, namespaceExists } from './identity.ts';
 import {
   type Journal,
@@ -45,25 +52,24 @@ export interface UndoResult {
  */
 export async function undoJournal(
   journal: Journal,
-  netlink: Netlink,
+  kernel: Kernel,
   entries: readonly JournalEntry[] = journal.entries,
 ): Promise<UndoResult> {
   const recorded = entries.map(({ change }) => change);
-  const neighbours = recorded.some(({ resource }) => resource === 'neighbour');
-  const { changes, left } = undoChanges(recorded, await readSnapshot(netlink, { neighbours }));
+  const { changes, left } = undoChanges(recorded, await viewFor(kernel, recorded));
   // One after the other: what cannot be undone must not keep the rest from it.
   let rest = changes;
   let error: unknown;
-  const failed = new Set<number>();
+  const failed = new Set<string>();
   while (rest.length > 0) {
-    const { done, failure } = await executeChanges(rest, netlink);
+    const { done, failure } = await executeChanges(rest, kernel);
     if (failure === undefined) break;
     error ??= failure.error;
     const undone = new Set(done);
     rest = rest.filter((change) => change !== failure.change && !undone.has(change));
-    failed.add(failure.change.link?.index ?? 0);
+    failed.add(changeKey(failure.change));
   }
-  const kept = (change: Change): boolean => failed.has(change.link?.index ?? 0);
+  const kept = (change: Change): boolean => failed.has(changeKey(change));
   journal.drop(entries.filter(({ change }) => !kept(change)).map(({ id }) => id));
   return { changes, left, error };
 }
@@ -112,29 +118,25 @@ async function undoOne(
       journal.drop([...ids]);
       return nothing;
     }
-    const netlink = await openNetlink();
-    try {
-      const result = await undoJournal(journal, netlink, taken);
-      if (result.error === undefined) journal.end();
-      return { ...nothing, ...result };
-    } finally {
-      await netlink.close();
-    }
+    await using kernel = new Kernel();
+    const result = await undoJournal(journal, kernel, taken);
+    if (result.error === undefined) journal.end();
+    return { ...nothing, ...result };
   } finally {
     journal.close();
   }
 }
 
 async function wouldUndo(entries: readonly JournalEntry[]): Promise<Pick<UndoneJournal, 'changes' | 'left'>> {
-  const netlink = await openNetlink();
-  try {
-    return undoChanges(
-      entries.map(({ change }) => change),
-      await readSnapshot(netlink, { neighbours: true }),
-    );
-  } finally {
-    await netlink.close();
-  }
+  await using kernel = new Kernel();
+  const recorded = entries.map(({ change }) => change);
+  return undoChanges(recorded, await viewFor(kernel, recorded));
+}
+
+/** The tables that these changes are about. */
+function viewFor(kernel: Kernel, changes: readonly Change[]): Promise<KernelView> {
+  const concerns = (resource: Change['resource']): boolean => changes.some((change) => change.resource === resource);
+  return kernel.view(namespacesOf(changes), { neighbours: concerns('neighbour'), rules: concerns('rule') });
 }
 
 function placeOf({ header: { namespace } }: StoredJournal): UndoneJournal['place'] {

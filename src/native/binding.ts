@@ -111,7 +111,7 @@ export interface NativeCore extends NativeOffload, NativeUdp, NativeAead, Native
 }
 
 /** Must equal `VNIC_ABI` in native/core.h. */
-const ABI = 5;
+const ABI = 7;
 
 let loaded: NativeCore | undefined;
 

@@ -10,6 +10,8 @@ import type { MessageBuilder } from './message.ts';
 /** What every kind has; absent is left to the kernel. `netns`: made there, else in the namespace of the socket. */
 export interface LinkEndSpec extends Omit<LinkChange, 'alias' | 'bridge' | 'bridgePort'> {
   readonly name: string;
+  /** The interface index that it gets, 1 to 2147483647; chosen by the kernel when left out. */
+  readonly index?: number;
 }
 
 /** A bridge. */
@@ -41,13 +43,13 @@ export interface SpecNamespaces {
 export function putLinkSpec(builder: MessageBuilder, spec: LinkSpec, namespaces: SpecNamespaces): MessageBuilder {
   if (spec.kind === 'bridge') {
     const { mtu: _mtu, ...made } = spec;
-    return putBridge(putLinkChange(builder, 0, made, namespaces.own), spec.bridge ?? {});
+    return putBridge(putLinkChange(builder, spec.index ?? 0, made, namespaces.own), spec.bridge ?? {});
   }
-  putLinkChange(builder, 0, spec, namespaces.own);
+  putLinkChange(builder, spec.index ?? 0, spec, namespaces.own);
   return builder.nested(Ifla.LINKINFO, (info) => {
     info.text(IflaInfo.KIND, spec.kind).nested(IflaInfo.DATA, (data) => {
       const { up: _up, ...made } = spec.peer;
-      data.nested(VETH_INFO_PEER, (peer) => putLinkChange(peer, 0, made, namespaces.peer));
+      data.nested(VETH_INFO_PEER, (peer) => putLinkChange(peer, spec.peer.index ?? 0, made, namespaces.peer));
     });
   });
 }
@@ -99,7 +101,8 @@ function describePart(key: string, value: unknown): string {
   return `${key} ${value}`;
 }
 
-function checkNumbers(change: LinkChange, attempted: string): void {
+function checkNumbers(change: LinkChange & { readonly index?: number }, attempted: string): void {
+  checkRange(change.index, 'an interface index', 1, 0x7fff_ffff, attempted);
   checkU32(change.mtu, 'an MTU in bytes', attempted);
   checkU32(change.txQueueLen, 'a queue length in packets', attempted);
   checkU32(change.group, 'a group number', attempted);

@@ -11,7 +11,13 @@ export {
   writeForwarding,
   writeInterfaceSettings,
 } from './interface-settings.ts';
-export { createNamespace, deleteNamespace, listNamespaces, type NamedNamespace } from './named.ts';
+export {
+  type CreateNamespaceOptions,
+  createNamespace,
+  deleteNamespace,
+  listNamespaces,
+  type NamedNamespace,
+} from './named.ts';
 export {
   currentNetworkNamespace,
   describeNamespace,

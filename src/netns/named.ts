@@ -27,12 +27,21 @@ const MS_REC = 0x4000;
 const MS_SHARED = 0x10_0000;
 const MNT_DETACH = 2;
 
+/** How a namespace is made. */
+export interface CreateNamespaceOptions {
+  /**
+   * Called when it is made and before it has its name: until then it goes with the process. What it throws ends it, and
+   * nothing is left.
+   */
+  onMade?(namespace: NetworkNamespace): void;
+}
+
 /**
  * Makes a namespace and gives it a name. It has a loopback interface, which is down.
  * @returns a handle; the namespace stays when it is closed.
  * @throws VNIC_NAMESPACE_EXISTS, VNIC_NAMESPACE_FORBIDDEN, VNIC_INVALID_NAME, VNIC_TOO_MANY_FILES, VNIC_SYSTEM_CALL
  */
-export async function createNamespace(name: string): Promise<NetworkNamespace> {
+export async function createNamespace(name: string, options: CreateNamespaceOptions = {}): Promise<NetworkNamespace> {
   const attempted = `make the network namespace ${JSON.stringify(name)}`;
   checkNamespaceName(name, attempted);
   const path = `${NETNS_FOLDER}/${name}`;
@@ -43,6 +52,7 @@ export async function createNamespace(name: string): Promise<NetworkNamespace> {
     const fd = await nativeCore().newNetns();
     if (fd < 0) throw refused(attempted, 'unshare', -fd);
     namespace = new NetworkNamespace(fd, `namespace ${JSON.stringify(name)}`);
+    options.onMade?.(namespace);
     const mounted = nativeCore().mount(`/proc/self/fd/${fd}`, path, MS_BIND);
     if (mounted < 0) throw refused(attempted, 'mount', -mounted);
     return namespace;

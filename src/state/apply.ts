@@ -14,10 +14,9 @@
  */
 
 import { VnicError } from '../base/index.ts';
-import { type Change, executeChanges, invertChange } from '../changes/index.ts';
+import { type Change, executeChanges, invertChange, Kernel, type NetnsRef } from '../changes/index.ts';
 import type { Config } from '../config/index.ts';
 import { type Journal, type JournalEntry, openJournal, undoJournal } from '../journal/index.ts';
-import { type Netlink, openNetlink } from '../netlink/index.ts';
 import { journalPath } from './journal-path.ts';
 import { needsRecord } from './ownership.ts';
 import { makePlan, type Plan, type PlanOptions, type WorkingPlan } from './plan.ts';
@@ -51,15 +50,11 @@ export async function applyConfig(config: Config, options: ApplyOptions = {}): P
   const folder = options.folder === undefined ? {} : { folder: options.folder };
   const journal = openJournal({ kind: 'config', path }, folder);
   try {
-    const netlink = await openNetlink();
-    try {
-      const plan = await makePlan(config, netlink, journal.entries, options);
-      options.onProgress?.({ event: 'planned', plan });
-      if (plan.conflicts.length > 0) throw conflictError(path, plan);
-      return { changes: await carryOut(plan, journal, netlink, options), plan };
-    } finally {
-      await netlink.close();
-    }
+    await using kernel = new Kernel();
+    const plan = await makePlan(config, kernel, journal.entries, options);
+    options.onProgress?.({ event: 'planned', plan });
+    if (plan.conflicts.length > 0) throw conflictError(path, plan);
+    return { changes: await carryOut(plan, journal, kernel, options), plan };
   } finally {
     journal.close();
   }
@@ -85,15 +80,11 @@ export async function takeDown(
   const folder = options.folder === undefined ? {} : { folder: options.folder };
   const journal = openJournal({ kind: 'config', path: journalPath(options.path) }, folder);
   try {
-    const netlink = await openNetlink();
-    try {
-      const { changes, left, error } = await undoJournal(journal, netlink);
-      if (error !== undefined) throw error;
-      journal.end();
-      return { changes, left };
-    } finally {
-      await netlink.close();
-    }
+    await using kernel = new Kernel();
+    const { changes, left, error } = await undoJournal(journal, kernel);
+    if (error !== undefined) throw error;
+    journal.end();
+    return { changes, left };
   } finally {
     journal.close();
   }
@@ -102,7 +93,7 @@ export async function takeDown(
 async function carryOut(
   plan: WorkingPlan,
   journal: Journal,
-  netlink: Netlink,
+  kernel: Kernel,
   options: ApplyOptions,
 ): Promise<readonly Change[]> {
   const { changes, obsolete, ownership } = plan;
@@ -117,11 +108,17 @@ async function carryOut(
   // Removals are of things that are in the journal already.
   const additions = new Set(changes.slice(plan.removals));
   journal.begin();
-  const { done, failure } = await executeChanges(changes, netlink, {
+  const { done, failure } = await executeChanges(changes, kernel, {
     ...(options.signal !== undefined && { signal: options.signal }),
     onBatch: (batch) => {
       const toRecord = batch.filter((change) => additions.has(change) && needsRecord(change, isOwn));
       for (const entry of journal.record(toRecord)) recorded.set(entry.change, entry);
+    },
+    onNamespace: (planned, { netns }) => {
+      const entry = recorded.get(planned);
+      // The changes that follow share the reference: they are recorded with the number of the namespace.
+      (planned.netns as { -readonly [Key in keyof NetnsRef]: NetnsRef[Key] }).inode = netns.inode;
+      if (entry !== undefined) journal.amend(entry.id, planned);
     },
     onDone: (outcomes) => {
       // What was there already by somebody else's hand is not ours.
@@ -136,21 +133,21 @@ async function carryOut(
     return done;
   }
   options.onProgress?.({ event: 'rollback', changes: done, error: failure.error });
-  await takeBack(done, plan, netlink);
+  await takeBack(done, plan, kernel);
   journal.drop(idsOf([...recorded.keys()], recorded));
   journal.end();
   throw failure.error;
 }
 
 /** The inverse in reverse; a thing that resists must not keep the rest from it. */
-async function takeBack(done: readonly Change[], plan: WorkingPlan, netlink: Netlink): Promise<void> {
+async function takeBack(done: readonly Change[], plan: WorkingPlan, kernel: Kernel): Promise<void> {
   const removed = new Set(
     done.flatMap((change) => (change.resource === 'device' && change.action === 'remove' ? [change.link.index] : [])),
   );
-  const restoring = plan.restoring.filter((change) => removed.has(change.link?.index ?? 0));
+  const restoring = plan.restoring.filter((change) => 'link' in change && removed.has(change.link?.index ?? 0));
   let rest: readonly Change[] = [...done.toReversed().map(invertChange), ...restoring];
   while (rest.length > 0) {
-    const { failure } = await executeChanges(rest, netlink);
+    const { failure } = await executeChanges(rest, kernel);
     if (failure === undefined) return;
     rest = rest.slice(rest.indexOf(failure.change) + 1);
   }

@@ -8,6 +8,7 @@ import { diffOnDevice } from './diff-on-device.ts';
 import { diffSettings, type MasterOf } from './diff-settings.ts';
 import { IndexPool } from './index-pool.ts';
 import type { Ownership } from './ownership.ts';
+import { inPlace, type Place } from './places.ts';
 import type { Conflict } from './plan.ts';
 import { RouteSlots } from './route-slots.ts';
 
@@ -21,8 +22,7 @@ export interface DeviceDiff {
   readonly conflicts: readonly Conflict[];
   /** Keys of everything that the configuration names. */
   readonly wanted: ReadonlySet<string>;
-  /** Index of each device, also of those to be made. */
-  readonly indexes: ReadonlyMap<string, LinkRef>;
+  readonly planned: readonly PlannedDevice[];
   /** True for a recorded change that has the place of a wanted one. */
   takesPlaceOf(change: Change): boolean;
 }
@@ -35,12 +35,13 @@ export interface PlannedDevice {
   readonly current: LinkInfo | undefined;
   /** Made by us, now or before. */
   readonly own: boolean;
+  readonly place: Place;
 }
 
 /** Compares all devices. */
 export function diffDevices(
   configs: readonly DeviceConfig[],
-  snapshot: KernelSnapshot,
+  places: ReadonlyMap<string, Place>,
   ownership: Ownership,
   accounts: Accounts,
 ): DeviceDiff {
@@ -48,17 +49,29 @@ export function diffDevices(
   const made: Change[] = [];
   const removals: Change[] = [];
   const planned: PlannedDevice[] = [];
-  const pool = new IndexPool(snapshot);
+  const pool = new IndexPool([...places.values()].map(({ snapshot }) => snapshot));
   const indexes = new Map<string, LinkRef>();
-  for (const config of configs) {
-    const device = placeDevice(config, { snapshot, ownership, accounts, pool, indexes, removals, made, conflicts });
+  // The other end of a pair may stand before the pair that makes it.
+  for (const config of [...configs.filter(isMade), ...configs.filter((config) => !isMade(config))]) {
+    const place = places.get(config.namespace ?? '');
+    if (place === undefined) continue;
+    const device = placeDevice(config, place, {
+      places,
+      ownership,
+      accounts,
+      pool,
+      indexes,
+      removals,
+      made,
+      conflicts,
+    });
     if (device !== undefined) planned.push(device);
   }
-  const masterOf: MasterOf = (name) => indexes.get(name) ?? snapshot.linkByName(name);
+  const masterOf: MasterOf = (name, place) => indexes.get(nameIn(place, name)) ?? place.snapshot.linkByName(name);
   const parts = planned.map((device) => {
     const settings = diffSettings(device, accounts, masterOf);
     conflicts.push(...settings.conflicts);
-    return { settings, on: diffOnDevice(device, snapshot) };
+    return { settings, on: diffOnDevice(device) };
   });
   const slots = new RouteSlots(parts.flatMap(({ on }) => on.routes));
   return {
@@ -73,13 +86,13 @@ export function diffDevices(
     ],
     conflicts,
     wanted: new Set(parts.flatMap(({ settings, on }) => [...settings.wanted, ...on.wanted])),
-    indexes,
+    planned,
     takesPlaceOf: (change) => slots.has(change),
   };
 }
 
 interface Placing {
-  readonly snapshot: KernelSnapshot;
+  readonly places: ReadonlyMap<string, Place>;
   readonly ownership: Ownership;
   readonly accounts: Accounts;
   readonly pool: IndexPool;
@@ -90,15 +103,15 @@ interface Placing {
 }
 
 /** Finds the device, or has it made; undefined when neither can be. */
-function placeDevice(config: DeviceConfig, placing: Placing): PlannedDevice | undefined {
+function placeDevice(config: DeviceConfig, place: Place, placing: Placing): PlannedDevice | undefined {
   const { name, kind } = config;
-  const coming = placing.indexes.get(name);
-  if (coming !== undefined) return { config, link: coming, current: undefined, own: true };
-  const found = placing.snapshot.linkByName(name);
+  const coming = placing.indexes.get(nameIn(place, name));
+  if (coming !== undefined) return { config, link: coming, current: undefined, own: true, place };
+  const found = place.snapshot.linkByName(name);
   if (found === undefined) {
-    if (kind !== undefined) return makeDevice(config, placing);
+    if (kind !== undefined) return makeDevice(config, place, placing);
     placing.conflicts.push({
-      path: `devices.${name}`,
+      path: `devices.${config.id}`,
       reason: `there is no interface ${name}`,
       hint: 'Give it a kind for vnic to make it, or have it made first.',
     });
@@ -108,29 +121,44 @@ function placeDevice(config: DeviceConfig, placing: Placing): PlannedDevice | un
   const link = { name: found.name, index: found.index };
   const misfit = misfitOf(config, found);
   if (misfit === undefined) {
-    placing.indexes.set(name, link);
-    return { config, link, current: found, own };
+    placing.indexes.set(nameIn(place, name), link);
+    return { config, link, current: found, own, place };
   }
   if (!own) {
-    placing.conflicts.push({ path: `devices.${name}.${misfit.key}`, reason: misfit.reason, hint: misfit.hint });
+    placing.conflicts.push({ path: `devices.${config.id}.${misfit.key}`, reason: misfit.reason, hint: misfit.hint });
     return undefined;
   }
-  placing.removals.push({ resource: 'device', action: 'remove', link, make: makeOfLink(found, placing.snapshot) });
-  return makeDevice(config, placing);
+  placing.removals.push({
+    resource: 'device',
+    action: 'remove',
+    link,
+    make: makeOfLink(found, place.snapshot),
+    ...inPlace(place),
+  });
+  return makeDevice(config, place, placing);
 }
 
-function makeDevice(config: DeviceConfig, placing: Placing): PlannedDevice {
-  const { name, peer } = config;
+function makeDevice(config: DeviceConfig, place: Place, placing: Placing): PlannedDevice {
+  const { name, namespace, peer, peerNamespace = namespace } = config;
   const link = { name, index: placing.pool.take() };
-  placing.indexes.set(name, link);
-  let end: LinkRef | undefined;
+  placing.indexes.set(nameIn(place, name), link);
+  const peerPlace = placing.places.get(peerNamespace ?? '') ?? place;
+  let end: VethEnd | undefined;
   if (config.kind === 'veth' && peer !== undefined) {
-    end = { name: peer, index: placing.pool.take() };
-    placing.indexes.set(peer, end);
+    const far = { name: peer, index: placing.pool.take() };
+    placing.indexes.set(nameIn(peerPlace, peer), far);
+    end = { peer: far, ...(peerPlace.netns !== undefined && { peerNetns: peerPlace.netns }) };
   }
-  placing.made.push({ resource: 'device', action: 'add', link, make: makeOf(config, placing.accounts, end) });
-  return { config, link, current: undefined, own: true };
+  const make = makeOf(config, placing.accounts, end);
+  placing.made.push({ resource: 'device', action: 'add', link, make, ...inPlace(place) });
+  return { config, link, current: undefined, own: true, place };
 }
+
+function nameIn({ netns }: Place, name: string): string {
+  return `${netns?.name ?? ''} ${name}`;
+}
+
+type VethEnd = Omit<Extract<DeviceMake, { kind: 'veth' }>, 'kind'>;
 
 /** What about the device cannot be changed any more. */
 function misfitOf(
@@ -156,10 +184,10 @@ function misfitOf(
   return undefined;
 }
 
-function makeOf(config: DeviceConfig, accounts: Accounts, peer: LinkRef | undefined): DeviceMake {
+function makeOf(config: DeviceConfig, accounts: Accounts, end: VethEnd | undefined): DeviceMake {
   const { kind, multiQueue, vnetHeader, packetInfo } = config;
   if (kind === 'bridge') return { kind };
-  if (kind === 'veth' && peer !== undefined) return { kind, peer };
+  if (kind === 'veth' && end !== undefined) return { kind, ...end };
   const owner = config.owner === undefined ? undefined : accounts.users.get(config.owner);
   const group = config.group === undefined ? undefined : accounts.groups.get(config.group);
   return {
@@ -189,6 +217,10 @@ export function makeOfLink(link: LinkInfo, snapshot: KernelSnapshot): DeviceMake
   if (link.kind !== 'veth') return { kind: 'bridge' };
   const index = link.link ?? 0;
   return { kind: 'veth', peer: { index, name: snapshot.linkByIndex(index)?.name ?? '' } };
+}
+
+function isMade({ kind }: DeviceConfig): boolean {
+  return kind !== undefined;
 }
 
 function bridgesFirst(made: readonly Change[]): Change[] {

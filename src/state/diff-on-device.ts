@@ -1,7 +1,16 @@
 /** What is on a device: addresses, routes, neighbours, further names. */
 
-import { type Change, changeKey, type KernelSnapshot, routeMatches } from '../changes/index.ts';
+import {
+  type AddressChange,
+  type AltNameChange,
+  type Change,
+  changeKey,
+  type NeighbourChange,
+  type RouteChange,
+  routeMatches,
+} from '../changes/index.ts';
 import type { PlannedDevice } from './diff-devices.ts';
+import { inPlace } from './places.ts';
 
 /** What is missing on one device, and the keys of all that is wanted on it. */
 export interface WantedOnDevice {
@@ -13,33 +22,37 @@ export interface WantedOnDevice {
 }
 
 /** Compares one device. */
-export function diffOnDevice({ config, link, current }: PlannedDevice, snapshot: KernelSnapshot): WantedOnDevice {
-  const altNames = config.altNames.map((altName): Change => ({ resource: 'altName', action: 'add', link, altName }));
-  const addresses = config.addresses.map((cidr): Change => ({ resource: 'address', action: 'add', link, cidr }));
-  const routes = config.routes.map((route): Change => ({ resource: 'route', action: 'add', link, route }));
+export function diffOnDevice({ config, link, current, place }: PlannedDevice): WantedOnDevice {
+  const at = { link, ...inPlace(place) };
+  const altNames = config.altNames.map(
+    (altName): AltNameChange => ({ resource: 'altName', action: 'add', ...at, altName }),
+  );
+  const addresses = config.addresses.map(
+    (cidr): AddressChange => ({ resource: 'address', action: 'add', ...at, cidr }),
+  );
+  const routes = config.routes.map((route): RouteChange => ({ resource: 'route', action: 'add', ...at, route }));
   const neighbours = config.neighbours.map(
-    ({ address, mac }): Change => ({ resource: 'neighbour', action: 'add', link, address, mac }),
+    ({ address, mac }): NeighbourChange => ({ resource: 'neighbour', action: 'add', ...at, address, mac }),
   );
   const wanted = [...altNames, ...addresses, ...routes, ...neighbours].map(changeKey);
   if (current === undefined) return { altNames, addresses, routes, neighbours, wanted };
-  const { index } = link;
-  const present = new Set(addresses.length === 0 ? [] : snapshot.addressesOf(index).map(({ cidr }) => cidr.toString()));
-  const missing = (changes: readonly Change[], isThere: (change: never) => boolean): Change[] =>
-    changes.filter((change) => !isThere(change as never));
+  const { snapshot } = place;
+  const present = new Set(
+    addresses.length === 0 ? [] : snapshot.addressesOf(link.index).map(({ cidr }) => cidr.toString()),
+  );
+  const hasRoute = ({ route }: RouteChange): boolean =>
+    snapshot.routesOf(link.index).some((info) => routeMatches(info, route));
+  const hasNeighbour = ({ address, mac }: NeighbourChange): boolean =>
+    snapshot
+      .neighboursOf(link.index)
+      .some(
+        (entry) => entry.state === 'PERMANENT' && entry.address.toString() === address && entry.mac?.toString() === mac,
+      );
   return {
-    altNames: missing(altNames, ({ altName }: { altName: string }) => current.altNames.includes(altName)),
-    addresses: missing(addresses, ({ cidr }: { cidr: string }) => present.has(cidr)),
-    routes: missing(routes, ({ route }: Extract<Change, { resource: 'route' }>) =>
-      snapshot.routesOf(index).some((info) => routeMatches(info, route)),
-    ),
-    neighbours: missing(neighbours, ({ address, mac }: Extract<Change, { resource: 'neighbour' }>) =>
-      snapshot
-        .neighboursOf(index)
-        .some(
-          (entry) =>
-            entry.state === 'PERMANENT' && entry.address.toString() === address && entry.mac?.toString() === mac,
-        ),
-    ),
+    altNames: altNames.filter(({ altName }) => !current.altNames.includes(altName)),
+    addresses: addresses.filter(({ cidr }) => !present.has(cidr)),
+    routes: routes.filter((change) => !hasRoute(change)),
+    neighbours: neighbours.filter((change) => !hasNeighbour(change)),
     wanted,
   };
 }

@@ -1,13 +1,21 @@
 /** Settings of a link and who may attach to it. */
 
-import { type Change, changeKey, type LinkRef, type LinkSettings, linkSettings } from '../changes/index.ts';
+import {
+  type Change,
+  changeKey,
+  type LinkChange,
+  type LinkRef,
+  type LinkSettings,
+  linkSettings,
+} from '../changes/index.ts';
 import type { LinkInfo } from '../netlink/index.ts';
 import type { Accounts } from './accounts.ts';
 import type { PlannedDevice } from './diff-devices.ts';
+import { inPlace, type Place } from './places.ts';
 import type { Conflict } from './plan.ts';
 
 /** The bridge of a name, also one that is to be made. */
-export type MasterOf = (name: string) => LinkRef | LinkInfo | undefined;
+export type MasterOf = (name: string, place: Place) => LinkRef | LinkInfo | undefined;
 
 /** What is to be set before addresses are there, and whether it is up. */
 export interface SettingsDiff {
@@ -19,7 +27,9 @@ export interface SettingsDiff {
 
 /** Compares the settings of one device. */
 export function diffSettings(device: PlannedDevice, accounts: Accounts, masterOf: MasterOf): SettingsDiff {
-  const { link, current } = device;
+  const { current } = device;
+  const { bridge } = device.config;
+  const at = { link: device.link, ...inPlace(device.place), ...(bridge !== undefined && { bridge }) };
   const conflicts: Conflict[] = [];
   const wanted = wantedSettings(device, masterOf, conflicts);
   const now: LinkSettings = current === undefined ? {} : linkSettings(current);
@@ -29,9 +39,9 @@ export function diffSettings(device: PlannedDevice, accounts: Accounts, masterOf
   });
   const upDown = changes.filter((key) => key === 'up' && !(current === undefined && wanted.up === false));
   const before = changes.filter((key) => key !== 'up');
-  const change = (keys: readonly (keyof LinkSettings)[]): Change[] =>
-    keys.map((key) => ({ resource: 'link', link, before: only(now, key, defaults), after: only(wanted, key) }));
-  const together = (keys: readonly (keyof LinkSettings)[]): Change[] =>
+  const change = (keys: readonly (keyof LinkSettings)[]): LinkChange[] =>
+    keys.map((key) => ({ resource: 'link', ...at, before: only(now, key, defaults), after: only(wanted, key) }));
+  const together = (keys: readonly (keyof LinkSettings)[]): LinkChange[] =>
     device.own ? merged(change(keys)) : change(keys);
   const owner = diffOwner(device, accounts, conflicts);
   return {
@@ -39,7 +49,7 @@ export function diffSettings(device: PlannedDevice, accounts: Accounts, masterOf
     upDown: change(upDown),
     conflicts,
     wanted: Object.keys(wanted).map((key) =>
-      changeKey({ resource: 'link', link, before: {}, after: { [key]: 0 } } as Change),
+      changeKey({ resource: 'link', ...at, before: {}, after: { [key]: 0 } } as Change),
     ),
   };
 }
@@ -47,18 +57,22 @@ export function diffSettings(device: PlannedDevice, accounts: Accounts, masterOf
 /** Of a device that is made, before it is told otherwise. */
 const defaults: LinkSettings = { up: false, promisc: false, master: 0 };
 
-function wantedSettings({ config, current }: PlannedDevice, masterOf: MasterOf, conflicts: Conflict[]): LinkSettings {
-  const { name, mac, mtu, txQueueLen, promisc, up, bridge } = config;
-  const master = bridge === undefined ? undefined : masterOf(bridge);
+function wantedSettings(
+  { config, current, place }: PlannedDevice,
+  masterOf: MasterOf,
+  conflicts: Conflict[],
+): LinkSettings {
+  const { id, mac, mtu, txQueueLen, promisc, up, bridge } = config;
+  const master = bridge === undefined ? undefined : masterOf(bridge, place);
   if (bridge !== undefined && master === undefined) {
     conflicts.push({
-      path: `devices.${name}.bridge`,
+      path: `devices.${id}.bridge`,
       reason: `there is no bridge ${bridge}`,
       hint: `Add a device ${bridge} of kind bridge, or have it made first.`,
     });
   } else if (master !== undefined && 'kind' in master && master.kind !== 'bridge') {
     conflicts.push({
-      path: `devices.${name}.bridge`,
+      path: `devices.${id}.bridge`,
       reason: `${bridge} is not a bridge`,
       hint: 'Name a bridge.',
     });
@@ -66,9 +80,9 @@ function wantedSettings({ config, current }: PlannedDevice, masterOf: MasterOf, 
   const other = current?.master ?? 0;
   if (master !== undefined && other !== 0 && other !== master.index) {
     conflicts.push({
-      path: `devices.${name}.bridge`,
-      reason: `${name} is a port of another bridge already`,
-      hint: `Take it out first: \`ip link set ${name} nomaster\`.`,
+      path: `devices.${id}.bridge`,
+      reason: `${config.name} is a port of another bridge already`,
+      hint: `Take it out first: \`ip link set ${config.name} nomaster\`.`,
     });
   }
   return {
@@ -81,7 +95,11 @@ function wantedSettings({ config, current }: PlannedDevice, masterOf: MasterOf, 
   };
 }
 
-function diffOwner({ config, link, current, own }: PlannedDevice, accounts: Accounts, conflicts: Conflict[]): Change[] {
+function diffOwner(
+  { config, link, current, own, place }: PlannedDevice,
+  accounts: Accounts,
+  conflicts: Conflict[],
+): Change[] {
   // One that is made gets its owner then.
   if (current?.tun === undefined) return [];
   const { tun } = current;
@@ -95,7 +113,7 @@ function diffOwner({ config, link, current, own }: PlannedDevice, accounts: Acco
   if (key === undefined) return [];
   if (!own) {
     conflicts.push({
-      path: `devices.${config.name}.${key}`,
+      path: `devices.${config.id}.${key}`,
       reason: `${config.name} exists with another ${key}, and vnic did not make it`,
       hint: `The kernel cannot take an ${key} back. Change it by name: \`vnic set ${config.name} --${key} …\`.`,
     });
@@ -105,7 +123,7 @@ function diffOwner({ config, link, current, own }: PlannedDevice, accounts: Acco
     ...(tun.owner !== undefined && { owner: tun.owner }),
     ...(tun.group !== undefined && { group: tun.group }),
   };
-  return [{ resource: 'owner', link, before, after }];
+  return [{ resource: 'owner', link, before, after, ...inPlace(place) }];
 }
 
 function only(settings: LinkSettings, key: keyof LinkSettings, fallback: LinkSettings = {}): LinkSettings {
@@ -114,16 +132,9 @@ function only(settings: LinkSettings, key: keyof LinkSettings, fallback: LinkSet
 }
 
 /** Several settings in one request; of a device of ours none is recorded for itself. */
-function merged(changes: readonly Change[]): Change[] {
-  const [first, ...rest] = changes;
-  if (first?.resource !== 'link') return [];
-  return [
-    rest.reduce<typeof first>(
-      (all, change) =>
-        change.resource === 'link'
-          ? { ...all, before: { ...all.before, ...change.before }, after: { ...all.after, ...change.after } }
-          : all,
-      first,
-    ),
-  ];
+function merged(changes: readonly LinkChange[]): LinkChange[] {
+  const [first] = changes;
+  if (first === undefined) return [];
+  const all = (side: 'before' | 'after'): LinkSettings => Object.assign({}, ...changes.map((change) => change[side]));
+  return [{ ...first, before: all('before'), after: all('after') }];
 }

@@ -1,7 +1,8 @@
 /** Kernel settings: of the namespace, and of its devices. */
 
-import { type Change, changeKey, type KernelSnapshot, type LinkRef, readSysctlValue } from '../changes/index.ts';
-import type { Config } from '../config/index.ts';
+import { type Change, changeKey } from '../changes/index.ts';
+import type { PlannedDevice } from './diff-devices.ts';
+import { inPlace, type Place } from './places.ts';
 import type { Conflict } from './plan.ts';
 
 /** What is otherwise. */
@@ -14,40 +15,42 @@ export interface SysctlDiff {
   readonly wanted: readonly string[];
 }
 
-/** Compares the settings. */
-export function diffSysctls(
-  config: Config,
-  snapshot: KernelSnapshot,
-  indexes: ReadonlyMap<string, LinkRef>,
-): SysctlDiff {
-  const changes: Change[] = [];
+/** Compares the settings of every namespace and of every device. */
+export function diffSysctls(places: ReadonlyMap<string, Place>, devices: readonly PlannedDevice[]): SysctlDiff {
+  const ofDevices: Change[] = [];
+  const others: Change[] = [];
   const conflicts: Conflict[] = [];
   const wanted: string[] = [];
-  const compare = (path: string, name: string, after: string, link?: LinkRef): void => {
-    const coming = link !== undefined && snapshot.linkByIndex(link.index) === undefined;
+  const compare = (path: string, place: Place, name: string, after: string, device?: PlannedDevice): void => {
     // A device that is to be made starts with the default.
-    const now = readSysctlValue(coming ? name.replace(`/conf/${link.name}/`, '/conf/default/') : name);
-    wanted.push(changeKey({ resource: 'sysctl', name, before: '', after }));
-    if (now === undefined) {
+    const source =
+      device !== undefined && device.current === undefined
+        ? name.replace(`/conf/${device.link.name}/`, '/conf/default/')
+        : name;
+    const before = place.snapshot.sysctl(source) ?? '';
+    const link = device === undefined ? {} : { link: device.link };
+    const change: Change = { resource: 'sysctl', name, before, after, ...link, ...inPlace(place) };
+    wanted.push(changeKey(change));
+    if (before === '')
       conflicts.push({ path, reason: `this kernel has no setting ${name}`, hint: 'Check the name below /proc/sys.' });
-    } else if (coming || now !== after) {
-      changes.push({ resource: 'sysctl', name, before: now, after, ...(link !== undefined && { link }) });
-    }
+    else if (source !== name || before !== after) (device === undefined ? others : ofDevices).push(change);
   };
-  for (const [name, value] of Object.entries(config.sysctls)) compare(`sysctls.${name}`, name, value);
-  for (const { name: device, sysctls } of config.devices) {
-    const link = indexes.get(device);
-    if (link === undefined) continue;
-    for (const [key, value] of Object.entries(sysctls)) {
+  for (const place of places.values()) {
+    for (const [name, value] of Object.entries(place.config.sysctls))
+      compare(`${place.path}sysctls.${name}`, place, name, value);
+  }
+  for (const device of devices) {
+    const { config, link, place } = device;
+    for (const [key, value] of Object.entries(config.sysctls)) {
       const [family = '', setting = ''] = key.split('.');
-      compare(`devices.${device}.sysctls.${key}`, `net/${family}/conf/${link.name}/${setting}`, value, link);
+      compare(
+        `devices.${config.id}.sysctls.${key}`,
+        place,
+        `net/${family}/conf/${link.name}/${setting}`,
+        value,
+        device,
+      );
     }
   }
-  const isOfDevice = (change: Change): boolean => change.link !== undefined;
-  return {
-    ofDevices: changes.filter(isOfDevice),
-    others: changes.filter((change) => !isOfDevice(change)),
-    conflicts,
-    wanted,
-  };
+  return { ofDevices, others, conflicts, wanted };
 }

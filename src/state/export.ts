@@ -1,9 +1,10 @@
 /** The configuration of what exists now. Reading it back and planning it changes nothing. */
 
-import { type KernelSnapshot, kindOf, readSnapshot } from '../changes/index.ts';
+import { Kernel, type KernelSnapshot, kindOf } from '../changes/index.ts';
 import type { Config, DeviceConfig } from '../config/index.ts';
 import { groupName, userName } from '../netdev/index.ts';
-import { type AddressInfo, type LinkInfo, openNetlink, type RouteInfo } from '../netlink/index.ts';
+import type { AddressInfo, LinkInfo, RouteInfo } from '../netlink/index.ts';
+import { configOf } from './imported.ts';
 import { routeFields } from './restore.ts';
 
 /** Something that exists and has no place in a configuration. */
@@ -27,23 +28,21 @@ export async function exportConfig(
   options: { readonly names?: readonly string[]; readonly signal?: AbortSignal } = {},
 ): Promise<ExportResult> {
   const { names, signal } = options;
-  const netlink = await openNetlink();
-  try {
-    const snapshot = await readSnapshot(netlink, { neighbours: true, ...(signal !== undefined && { signal }) });
-    const notes: ExportNote[] = [];
-    const devices: DeviceConfig[] = [];
-    for (const link of snapshot.links) {
-      if (names === undefined ? !isOurKind(link) : !names.includes(link.name)) continue;
-      if (link.tun !== undefined && !link.tun.persist) {
-        notes.push({ device: link.name, message: 'it goes with the process that holds it, and is left out' });
-        continue;
-      }
-      devices.push(await describe(link, snapshot, notes));
+  await using kernel = new Kernel();
+  const view = await kernel.view([], { neighbours: true, ...(signal !== undefined && { signal }) });
+  const snapshot = view.of(undefined);
+  if (snapshot === undefined) return { config: configOf([]), notes: [] };
+  const notes: ExportNote[] = [];
+  const devices: DeviceConfig[] = [];
+  for (const link of snapshot.links) {
+    if (names === undefined ? !isOurKind(link) : !names.includes(link.name)) continue;
+    if (link.tun !== undefined && !link.tun.persist) {
+      notes.push({ device: link.name, message: 'it goes with the process that holds it, and is left out' });
+      continue;
     }
-    return { config: { devices, sysctls: {}, rules: [], masquerade: [] }, notes };
-  } finally {
-    await netlink.close();
+    devices.push(await describe(link, snapshot, notes));
   }
+  return { config: configOf(devices), notes };
 }
 
 const ourKinds: readonly (string | undefined)[] = ['tun', 'tap', 'bridge', 'veth'];
@@ -53,29 +52,19 @@ function isOurKind(link: LinkInfo): boolean {
 }
 
 async function describe(link: LinkInfo, snapshot: KernelSnapshot, notes: ExportNote[]): Promise<DeviceConfig> {
-  const { name, index, tun, altNames, mtu, mac, txQueueLen, isUp } = link;
+  const { name, index, altNames, mtu, txQueueLen, isUp } = link;
   const note = (message: string): void => void notes.push({ device: name, message });
-  const kind = ourKinds.includes(kindOf(link)) ? (kindOf(link) as NonNullable<DeviceConfig['kind']>) : undefined;
-  const master = link.master === undefined ? undefined : snapshot.linkByIndex(link.master);
-  const peer = kind === 'veth' && link.netnsId === undefined ? snapshot.linkByIndex(link.link ?? 0)?.name : undefined;
-  if (kind === 'veth' && peer === undefined) note('its peer is in another network namespace; the kind is left out');
-  const isBridged = master?.kind === 'bridge';
-  if (master !== undefined && !isBridged) note(`it is a port of ${master.name}, which is no bridge`);
+  const bridge = bridgeOf(link, snapshot, note);
   return {
+    id: name,
     name,
-    ...(kind !== undefined && !(kind === 'veth' && peer === undefined) && { kind }),
-    ...(tun?.owner !== undefined && { owner: (await userName(tun.owner)) ?? String(tun.owner) }),
-    ...(tun?.group !== undefined && { group: (await groupName(tun.group)) ?? String(tun.group) }),
-    ...(tun?.multiQueue && { multiQueue: true }),
-    ...(tun?.vnetHeader && { vnetHeader: true }),
-    ...(tun?.packetInfo && { packetInfo: true }),
-    ...(peer !== undefined && { peer }),
-    // That of a bridge follows its ports.
-    ...(mac !== undefined && kind !== 'bridge' && kind !== undefined && { mac: mac.toString() }),
+    ...kindFields(link, snapshot, note),
+    ...(await tunFields(link)),
     mtu,
     ...(txQueueLen > 0 && { txQueueLen }),
-    ...(link.flags.includes('PROMISC') && !isBridged && { promisc: true }),
-    ...(isBridged && { bridge: master.name }),
+    // A bridge makes its ports promiscuous by itself.
+    ...(link.flags.includes('PROMISC') && bridge === undefined && { promisc: true }),
+    ...(bridge !== undefined && { bridge }),
     altNames,
     addresses: snapshot
       .addressesOf(index)
@@ -91,6 +80,42 @@ async function describe(link: LinkInfo, snapshot: KernelSnapshot, notes: ExportN
     sysctls: {},
     up: isUp,
   };
+}
+
+function kindFields(
+  link: LinkInfo,
+  snapshot: KernelSnapshot,
+  note: (message: string) => void,
+): Pick<DeviceConfig, 'kind' | 'peer' | 'mac'> {
+  const kind = kindOf(link);
+  if (!isOurKind(link)) return {};
+  const mac = link.mac === undefined ? {} : { mac: link.mac.toString() };
+  // The address of a bridge follows its ports.
+  if (kind === 'bridge') return { kind };
+  if (kind === 'tun' || kind === 'tap') return { kind, ...mac };
+  const peer = link.netnsId === undefined ? snapshot.linkByIndex(link.link ?? 0)?.name : undefined;
+  if (peer !== undefined) return { kind: 'veth', peer, ...mac };
+  note('its peer is in another network namespace; the kind is left out');
+  return mac;
+}
+
+async function tunFields({ tun }: LinkInfo): Promise<Partial<DeviceConfig>> {
+  if (tun === undefined) return {};
+  const { owner, group, multiQueue, vnetHeader, packetInfo } = tun;
+  return {
+    ...(owner !== undefined && { owner: (await userName(owner)) ?? String(owner) }),
+    ...(group !== undefined && { group: (await groupName(group)) ?? String(group) }),
+    ...(multiQueue && { multiQueue }),
+    ...(vnetHeader && { vnetHeader }),
+    ...(packetInfo && { packetInfo }),
+  };
+}
+
+function bridgeOf({ master }: LinkInfo, snapshot: KernelSnapshot, note: (message: string) => void): string | undefined {
+  const found = master === undefined ? undefined : snapshot.linkByIndex(master);
+  if (found === undefined || found.kind === 'bridge') return found?.name;
+  note(`it is a port of ${found.name}, which is no bridge`);
+  return undefined;
 }
 
 function neighboursOf(index: number, snapshot: KernelSnapshot): DeviceConfig['neighbours'] {

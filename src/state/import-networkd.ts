@@ -59,12 +59,12 @@ const netdevKeys: Readonly<Record<string, Carry>> = {
 
 function importNetdev(file: SourceFile, devices: Map<string, DraftDevice>, notes: ImportNote[]): void {
   const settings = settingsOf(file, notes);
-  const valueOf = (key: string): string | undefined =>
+  const settingOf = (key: string): string | undefined =>
     settings.find((setting) => `${setting.section}.${setting.key}` === key)?.value;
-  const name = valueOf('NetDev.Name');
-  const kind = kinds[valueOf('NetDev.Kind') ?? ''];
+  const name = settingOf('NetDev.Name');
+  const kind = kinds[settingOf('NetDev.Kind') ?? ''];
   if (name === undefined || kind === undefined) {
-    const what = valueOf('NetDev.Kind') ?? 'no kind';
+    const what = settingOf('NetDev.Kind') ?? 'no kind';
     notes.push({
       path: file.path,
       line: 1,

@@ -32,10 +32,10 @@ export type DraftDevice = { -readonly [Key in keyof DeviceConfig]: DeviceConfig[
 
 /** A device of which only the name is known. */
 export function draftDevice(name: string): DraftDevice {
-  return { name, altNames: [], addresses: [], routes: [], neighbours: [], sysctls: {} };
+  return { id: name, name, altNames: [], addresses: [], routes: [], neighbours: [], sysctls: {} };
 }
 
 /** A configuration of devices alone. */
 export function configOf(devices: readonly DeviceConfig[]): Config {
-  return { devices, sysctls: {}, rules: [], masquerade: [] };
+  return { devices, namespaces: {}, sysctls: {}, rules: [], masquerade: [] };
 }

@@ -8,20 +8,20 @@ import type { KernelSnapshot } from '../changes/index.ts';
 const FIRST = 1_000_000;
 const LAST = 9_999_999;
 
-/** Indexes that are free in a snapshot. */
+/** Indexes that are free in every namespace in use. */
 export class IndexPool {
-  readonly #snapshot: KernelSnapshot;
+  readonly #snapshots: readonly KernelSnapshot[];
   readonly #taken = new Set<number>();
 
-  constructor(snapshot: KernelSnapshot) {
-    this.#snapshot = snapshot;
+  constructor(snapshots: readonly KernelSnapshot[]) {
+    this.#snapshots = snapshots;
   }
 
   /** An index at random: one that was used before would let an old record speak of a new device. */
   take(): number {
     for (;;) {
       const index = randomInt(FIRST, LAST + 1);
-      if (this.#taken.has(index) || this.#snapshot.linkByIndex(index) !== undefined) continue;
+      if (this.#taken.has(index) || this.#snapshots.some((all) => all.linkByIndex(index) !== undefined)) continue;
       this.#taken.add(index);
       return index;
     }

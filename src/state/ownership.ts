@@ -32,5 +32,5 @@ export class Ownership {
 /** What has to be written down: what would outlive a device of our own, and devices themselves. */
 export function needsRecord(change: Change, isOwnDevice: (index: number) => boolean): boolean {
   if ('action' in change) return change.action === 'add';
-  return !isOwnDevice(change.link?.index ?? 0);
+  return !isOwnDevice(('link' in change ? change.link?.index : undefined) ?? 0);
 }

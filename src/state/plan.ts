@@ -14,15 +14,16 @@
  *   index     New devices get an index of our choice, by which they are known as ours from the moment they are made.
  */
 
-import { type Change, isInForce, type KernelSnapshot, readSnapshot, undoChanges } from '../changes/index.ts';
+import { type Change, isInForce, Kernel, type KernelView, namespacesOf, undoChanges } from '../changes/index.ts';
 import type { Config, DeviceConfig } from '../config/index.ts';
 import { isHere, type JournalEntry, listJournals } from '../journal/index.ts';
-import { type Netlink, openNetlink } from '../netlink/index.ts';
 import { type Accounts, resolveAccounts } from './accounts.ts';
-import { diffDevices } from './diff-devices.ts';
+import { type DeviceDiff, diffDevices } from './diff-devices.ts';
+import { diffRules } from './diff-rules.ts';
 import { diffSysctls } from './diff-sysctls.ts';
 import { journalPath } from './journal-path.ts';
 import { Ownership } from './ownership.ts';
+import { missingNamespaces, namespaceNames, placesOf } from './places.ts';
 import { restoringChanges } from './restore.ts';
 
 /** Why a configuration cannot be brought about without touching what is not vnic's. */
@@ -73,71 +74,104 @@ export interface WorkingPlan extends Plan {
  */
 export async function planChanges(config: Config, options: PlanOptions = {}): Promise<Plan> {
   const stored = storedEntries(options);
-  const netlink = await openNetlink();
-  try {
-    const { changes, removals, conflicts, unnamed, left } = await makePlan(config, netlink, stored, options);
-    return { changes, removals, conflicts, unnamed, left };
-  } finally {
-    await netlink.close();
-  }
+  await using kernel = new Kernel();
+  const { changes, removals, conflicts, unnamed, left } = await makePlan(config, kernel, stored, options);
+  return { changes, removals, conflicts, unnamed, left };
 }
 
 /** The plan of a configuration whose journal has these entries. */
 export async function makePlan(
   config: Config,
-  netlink: Netlink,
+  kernel: Kernel,
   entries: readonly JournalEntry[],
   options: PlanOptions,
 ): Promise<WorkingPlan> {
-  const neighbours = config.devices.some((device) => device.neighbours.length > 0);
-  const { signal } = options;
-  const snapshot = await readSnapshot(netlink, { neighbours, ...(signal !== undefined && { signal }) });
-  return planFor(config, snapshot, new Ownership(entries), await resolveAccounts(config), options.prune ?? false);
+  const { signal, prune = false } = options;
+  const concerns = (resource: Change['resource']): boolean =>
+    entries.some(({ change }) => change.resource === resource);
+  const rules = [config, ...Object.values(config.namespaces)].some((part) => part.rules.length > 0);
+  const names = new Set([...namespaceNames(config), ...namespacesOf(entries.map(({ change }) => change))]);
+  const view = await kernel.view(names, {
+    neighbours: concerns('neighbour') || config.devices.some((device) => device.neighbours.length > 0),
+    rules: concerns('rule') || rules,
+    ...(signal !== undefined && { signal }),
+  });
+  return planFor(config, view, new Ownership(entries), await resolveAccounts(config), prune);
 }
 
-/** Pure but for the kernel settings, which are read one by one. */
+/** What comes of a view of the kernel. */
 export function planFor(
   config: Config,
-  snapshot: KernelSnapshot,
+  view: KernelView,
   ownership: Ownership,
   accounts: Accounts,
   prune: boolean,
 ): WorkingPlan {
-  const devices = diffDevices(config.devices, snapshot, ownership, accounts);
-  const sysctls = diffSysctls(config, snapshot, devices.indexes);
-  const wanted = new Set([...devices.wanted, ...sysctls.wanted]);
-  const beside = ownership.entriesBeside(wanted).filter(({ change }) => !isNamedDevice(change, config.devices));
-  const inTheWay = beside.filter(({ change }) => devices.takesPlaceOf(change));
-  const going = prune ? beside : inTheWay;
-  const undo = undoChanges(
-    going.map(({ change }) => change),
-    snapshot,
-  );
+  const places = placesOf(config, view);
+  const devices = diffDevices(config.devices, places, ownership, accounts);
+  const sysctls = diffSysctls(places, devices.planned);
+  const rules = [...places.values()].map(diffRules);
+  const wanted = new Set([...devices.wanted, ...sysctls.wanted, ...rules.flatMap((diff) => diff.wanted)]);
+  const fate = fateOfOwned(config, ownership, wanted, devices, prune);
+  const undo = undoChanges(changesOf(fate.going), view);
   const removals = [...undo.changes, ...devices.removals];
-  const stale = ownership.entries.filter(({ change }) => !isInForce(change, snapshot));
-  const replaced = new Set(devices.removals.map((change) => change.link?.index));
-  const gone = ownership.entries.filter(({ change }) => replaced.has(change.link?.index ?? -1));
-  const staying = prune ? [] : beside.filter((entry) => !inTheWay.includes(entry));
+  const replaced = new Set(devices.removals.map(linkIndexOf));
+  const obsolete = ownership.entries.filter(
+    (entry) => fate.going.includes(entry) || replaced.has(linkIndexOf(entry.change)) || !isInForce(entry.change, view),
+  );
   return {
-    changes: [...removals, ...devices.first, ...sysctls.ofDevices, ...devices.onThem, ...sysctls.others],
+    changes: [
+      ...removals,
+      ...missingNamespaces(places),
+      ...devices.first,
+      ...sysctls.ofDevices,
+      ...devices.onThem,
+      ...rules.flatMap((diff) => diff.changes),
+      ...sysctls.others,
+    ],
     removals: removals.length,
     conflicts: [...devices.conflicts, ...sysctls.conflicts],
-    unnamed: undoChanges(
-      staying.map(({ change }) => change),
-      snapshot,
-    ).changes,
+    unnamed: undoChanges(changesOf(fate.staying), view).changes,
     left: undo.left,
-    obsolete: [...new Set([...going, ...stale, ...gone].map(({ id }) => id))],
-    restoring: restoringChanges(removals, snapshot),
+    obsolete: obsolete.map(({ id }) => id),
+    restoring: restoringChanges(removals, view),
     ownership,
   };
+}
+
+/** What of the journal goes, and what stays although the configuration no longer names it. */
+function fateOfOwned(
+  config: Config,
+  ownership: Ownership,
+  wanted: ReadonlySet<string>,
+  devices: DeviceDiff,
+  prune: boolean,
+): { readonly going: readonly JournalEntry[]; readonly staying: readonly JournalEntry[] } {
+  const names = namespaceNames(config);
+  const unnamed = ownership
+    .entriesBeside(wanted)
+    .filter(({ change }) =>
+      change.resource === 'namespace' ? !names.has(change.netns.name) : !isNamedDevice(change, config.devices),
+    );
+  if (prune) return { going: unnamed, staying: [] };
+  const going = unnamed.filter(({ change }) => devices.takesPlaceOf(change));
+  return { going, staying: unnamed.filter((entry) => !going.includes(entry)) };
+}
+
+function changesOf(entries: readonly JournalEntry[]): Change[] {
+  return entries.map(({ change }) => change);
+}
+
+function linkIndexOf(change: Change): number {
+  return ('link' in change ? change.link?.index : undefined) ?? -1;
 }
 
 /** The entry of a device that the configuration still makes goes only when the device does. */
 function isNamedDevice(change: Change, devices: readonly DeviceConfig[]): boolean {
   if (change.resource !== 'device') return false;
   const { name } = change.link;
-  return devices.some((device) => device.kind !== undefined && (device.name === name || device.peer === name));
+  const place = change.netns?.name;
+  return devices.some((device) => device.kind !== undefined && device.name === name && device.namespace === place);
 }
 
 function storedEntries({ path, folder }: PlanOptions): readonly JournalEntry[] {

@@ -1,28 +1,30 @@
 /** What gives deleted devices back as they were: their settings, addresses and routes went with them. */
 
-import { type Change, type KernelSnapshot, linkSettings } from '../changes/index.ts';
+import { type Change, type KernelView, linkSettings } from '../changes/index.ts';
 import type { RouteInfo } from '../netlink/index.ts';
 
 /** Follows the inverse of the removals, in which the devices themselves are made again. */
-export function restoringChanges(removals: readonly Change[], snapshot: KernelSnapshot): Change[] {
+export function restoringChanges(removals: readonly Change[], view: KernelView): Change[] {
   return removals.flatMap((removal) => {
     if (removal.resource !== 'device') return [];
     const { link } = removal;
-    const current = snapshot.linkByIndex(link.index);
-    if (current === undefined) return [];
+    const snapshot = view.of(removal.netns);
+    const current = snapshot?.linkByIndex(link.index);
+    if (snapshot === undefined || current === undefined) return [];
+    const at = { link, ...(removal.netns !== undefined && { netns: removal.netns }) };
     const { up, ...settings } = linkSettings(current);
     const before = {};
     return [
-      { resource: 'link', link, before, after: settings } satisfies Change,
+      { resource: 'link', ...at, before, after: settings } satisfies Change,
       ...snapshot
         .addressesOf(link.index)
         .filter(({ protocol }) => protocol === undefined || protocol > KERNEL_PROTOCOLS)
-        .map(({ cidr }): Change => ({ resource: 'address', action: 'add', link, cidr: cidr.toString() })),
-      ...(up ? [{ resource: 'link', link, before, after: { up } } satisfies Change] : []),
+        .map(({ cidr }): Change => ({ resource: 'address', action: 'add', ...at, cidr: cidr.toString() })),
+      ...(up ? [{ resource: 'link', ...at, before, after: { up } } satisfies Change] : []),
       ...snapshot
         .routesOf(link.index)
         .filter(({ protocol, type }) => protocol !== 'kernel' && type === 'unicast')
-        .map((route): Change => ({ resource: 'route', action: 'add', link, route: routeFields(route) })),
+        .map((route): Change => ({ resource: 'route', action: 'add', ...at, route: routeFields(route) })),
     ];
   });
 }

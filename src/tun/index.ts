@@ -8,6 +8,6 @@ export { DeviceLink } from './device-link.ts';
 export type { CarrierOptions, DeviceOptions } from './device-options.ts';
 export { mayOpenNode } from './diagnose.ts';
 export { describeHolders, findAllHolders, findHolders, type Holder } from './holders.ts';
-export { type PersistentDevice, makePersistent } from './make-persistent.ts';
+export { makePersistent, type PersistentDevice } from './make-persistent.ts';
 export type { OffloadInfo, OffloadOption, WriteSupport } from './offload.ts';
 export type { PacketIo } from './packet-io.ts';

@@ -8,6 +8,7 @@
 
 import { errno, nativeCore, systemError } from '../native/index.ts';
 import { checkInterfaceName } from '../netlink/index.ts';
+import { type NetnsSelector, withNamespace } from '../netns/index.ts';
 import { applyOwnership, O_NONBLOCK, O_RDWR, type OpenOptions, requestedFlags } from './attach.ts';
 import { TUN_NODE, TunIoctl } from './constants.ts';
 import { diagnoseAttach, diagnoseOpen } from './diagnose.ts';
@@ -21,6 +22,8 @@ export interface PersistentDevice
   readonly name: string;
   /** The interface index that it gets, 1 to 2147483647; chosen by the kernel when left out. */
   readonly index?: number;
+  /** The network namespace in which it is made; default that of this thread. */
+  readonly netns?: NetnsSelector;
 }
 
 /**
@@ -32,7 +35,7 @@ export function makePersistent(device: PersistentDevice): void {
   const attempted = `make ${kind.toUpperCase()} device "${name}"`;
   checkInterfaceName(name, attempted);
   const core = nativeCore();
-  const fd = core.open(TUN_NODE, O_RDWR | O_NONBLOCK);
+  const fd = withNamespace(device.netns, (netns) => (netns ?? core).open(TUN_NODE, O_RDWR | O_NONBLOCK));
   if (fd < 0) throw diagnoseOpen(attempted, -fd);
   try {
     if (index !== undefined) {

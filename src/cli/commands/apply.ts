@@ -1,0 +1,57 @@
+/** `vnic apply`: makes the machine as a file asks for. */
+
+import type { Command } from 'commander';
+
+import { addFileOption, type FileOptions, jsonOption, loadConfig, printChanges, printRemarks } from '../config-file.ts';
+import { interruption } from '../interruption.ts';
+import { print, printJson, printNote } from '../output.ts';
+
+interface ApplyCommandOptions extends FileOptions {
+  readonly prune?: true;
+  readonly json?: true;
+  readonly quiet?: true;
+}
+
+export function define(command: Command): void {
+  addFileOption(command)
+    .description(
+      'Make this machine as a file asks for. What is as asked for is not touched; when something fails, or on Ctrl-C, ' +
+        'everything that was done is taken back.',
+    )
+    .option('--prune', 'also undo what is owned and no longer in the file')
+    .option('-q, --quiet', 'print nothing')
+    .addOption(jsonOption('an object: changes, unnamed, left').conflicts('quiet'))
+    .addHelpText(
+      'after',
+      `
+What is changed is written to a journal first (see \`vnic owned\`), so it can be undone by \`vnic down\`, and after a crash.
+
+Examples:
+  sudo vnic apply
+  sudo vnic apply -f lab.yaml --prune
+  sudo vnic down -f lab.yaml`,
+    )
+    .action(apply);
+}
+
+async function apply(options: ApplyCommandOptions): Promise<void> {
+  const signal = interruption();
+  const config = await loadConfig(options, options.json ?? false);
+  const { applyConfig } = await import('../../state/index.ts');
+  const { undoAbandoned } = await import('../../journal/index.ts');
+  await undoAbandoned();
+  const { changes, plan } = await applyConfig(config, {
+    path: options.file,
+    prune: options.prune ?? false,
+    signal,
+    onProgress: (progress) => {
+      if (progress.event === 'planned' && !options.json) void printRemarks(progress.plan);
+      if (progress.event === 'rollback' && !options.json) printNote(`taking ${progress.changes.length} changes back`);
+    },
+  });
+  if (options.json) printJson({ changes, unnamed: plan.unnamed, left: plan.left });
+  else if (!options.quiet) {
+    await printChanges(changes);
+    if (changes.length === 0) print('everything is as the file asks for');
+  }
+}

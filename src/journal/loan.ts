@@ -1,0 +1,62 @@
+/** Changes that a process makes for as long as it runs. */
+
+import { type Change, executeChanges, Kernel } from '../changes/index.ts';
+import { type Journal, type JournalEntry, type JournalOptions, openJournal } from './journal.ts';
+import { undoAbandoned, undoJournal } from './undo-journal.ts';
+
+/** What is changed of the machine, and given back at the end. */
+export interface Loan {
+  /**
+   * Writes changes down and makes them, all or none.
+   * @throws what the change that failed throws, after the others were taken back; VNIC_JOURNAL, with nothing changed
+   */
+  change(changes: readonly Change[]): Promise<void>;
+  /** Undoes what is still as it was changed, the last first. Idempotent; never throws: what resists is left to `vnic cleanup`. */
+  giveBack(): Promise<void>;
+}
+
+/**
+ * Changes of this process, which end with it: by `giveBack`, or, when it gets no chance to, by the next vnic that
+ * changes something, or by `vnic cleanup`. What other processes have left behind is undone before the first change.
+ */
+export function openLoan(options: JournalOptions = {}): Loan {
+  let journal: Journal | undefined;
+  return {
+    change: async (changes) => {
+      if (changes.length === 0) return;
+      if (journal === undefined) await undoAbandoned(options);
+      journal ??= openJournal({ kind: 'process' }, options);
+      await makeAll(journal, changes);
+    },
+    giveBack: async () => {
+      const open = journal;
+      journal = undefined;
+      if (open === undefined) return;
+      await using kernel = new Kernel();
+      try {
+        await undoJournal(open, kernel);
+      } catch {
+        // The journal keeps what could not be undone.
+      } finally {
+        open.close();
+      }
+    },
+  };
+}
+
+async function makeAll(journal: Journal, changes: readonly Change[]): Promise<void> {
+  await using kernel = new Kernel();
+  const recorded = new Map<Change, JournalEntry>();
+  const { failure } = await executeChanges(changes, kernel, {
+    onBatch: (batch) => {
+      for (const entry of journal.record(batch)) recorded.set(entry.change, entry);
+    },
+    onDone: (outcomes) => {
+      const settled = outcomes.filter(({ outcome }) => outcome === 'settled');
+      journal.drop(settled.flatMap(({ change }) => recorded.get(change)?.id ?? []));
+    },
+  });
+  if (failure === undefined) return;
+  await undoJournal(journal, kernel, [...recorded.values()]);
+  throw failure.error;
+}
