@@ -158,10 +158,20 @@ export interface RuleChange extends InNamespace {
   readonly mark?: number;
 }
 
+/** Packets of a source leave with the address of the interface that they leave by. */
+export interface MasqueradeChange extends InNamespace {
+  readonly resource: 'masquerade';
+  readonly action: 'add' | 'remove';
+  readonly from: string;
+  readonly out?: string;
+  readonly notOut?: string;
+}
+
 /** Any change. */
 export type Change =
   | NamespaceChange
   | RuleChange
+  | MasqueradeChange
   | DeviceChange
   | LinkChange
   | OwnerChange

@@ -30,6 +30,11 @@ function describeHere(change: Change): string {
       return `${change.action === 'add' ? 'make' : 'delete'} network namespace ${change.netns.name}`;
     case 'rule':
       return `${change.action} rule ${describeRule(change)}`;
+    case 'masquerade': {
+      const { from, out, notOut } = change;
+      const way = out !== undefined ? ` out by ${out}` : notOut !== undefined ? ` out by any but ${notOut}` : '';
+      return `${change.action === 'add' ? 'masquerade' : 'no longer masquerade'} ${from}${way}`;
+    }
     case 'sysctl':
       return `set ${change.name} from ${change.before} to ${change.after}`;
   }

@@ -11,13 +11,22 @@
  */
 
 import { Cidr, IpAddress, isVnicError, MacAddress, throwIfAborted, VnicError } from '../base/index.ts';
-import type { LinkChange as KernelLinkChange, Netlink, RouteSpec, RuleSpec } from '../netlink/index.ts';
+import {
+  addMasquerade,
+  type LinkChange as KernelLinkChange,
+  type MasqueradeSpec,
+  type Netlink,
+  type RouteSpec,
+  type RuleSpec,
+  removeMasquerade,
+} from '../netlink/index.ts';
 import { createNamespace, deleteNamespace, writeSysctl } from '../netns/index.ts';
 import { makePersistent, TapDevice, TunDevice } from '../tun/index.ts';
 import {
   type Change,
   type DeviceChange,
   type LinkSettings,
+  type MasqueradeChange,
   type NamespaceChange,
   type NetnsRef,
   type OwnerChange,
@@ -121,8 +130,10 @@ async function anyFailed(pending: readonly Promise<unknown>[]): Promise<boolean>
 /** True for what is one request of the socket, which keeps the order. */
 function travels(change: Change): boolean {
   if (change.resource === 'device') return change.action === 'remove' || !isTunTap(change);
-  return change.resource !== 'sysctl' && change.resource !== 'owner' && change.resource !== 'namespace';
+  return !alone.includes(change.resource);
 }
+
+const alone: readonly Change['resource'][] = ['sysctl', 'owner', 'namespace', 'masquerade'];
 
 async function start(change: Change, kernel: Kernel, options: ExecuteOptions): Promise<ChangeOutcome> {
   try {
@@ -177,6 +188,10 @@ function carryOut(change: Exclude<Change, NamespaceChange>, netlink: Netlink): P
     }
     case 'rule':
       return netlink.rules[change.action](ruleSpec(change));
+    case 'masquerade':
+      return change.action === 'add'
+        ? addMasquerade(masqueradeSpec(change), netnsOptions(change))
+        : removeMasquerade(masqueradeSpec(change), netnsOptions(change));
     case 'sysctl':
       return writeSysctl(change.name, change.after, netnsOptions(change));
   }
@@ -200,6 +215,11 @@ function makeDevice({ link, make, netns }: DeviceChange, netlink: Netlink): Prom
 
 function netnsOptions({ netns }: { readonly netns?: NetnsRef | undefined }): { readonly netns?: string } {
   return netns === undefined ? {} : { netns: netns.name };
+}
+
+function masqueradeSpec({ from, out, notOut }: MasqueradeChange): MasqueradeSpec {
+  const source = Cidr.parse(from);
+  return { source, ...(out !== undefined && { out }), ...(notOut !== undefined && { notOut }) };
 }
 
 function ruleSpec({ family, priority, table, from, to, in: iif, mark }: RuleChange): RuleSpec {

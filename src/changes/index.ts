@@ -9,6 +9,7 @@ export {
   type LinkChange,
   type LinkRef,
   type LinkSettings,
+  type MasqueradeChange,
   type NamespaceChange,
   type NeighbourChange,
   type NetnsRef,
@@ -23,5 +24,5 @@ export { describeChange, describeRoute } from './describe.ts';
 export { type ChangeOutcome, type ExecuteOptions, type Execution, executeChanges } from './execute.ts';
 export { changeKey, invertChange } from './invert.ts';
 export { Kernel, type KernelView, namespaceInode, namespacesOf, netnsRef } from './kernel.ts';
-export { type KernelSnapshot, routeMatches, ruleMatches, type SnapshotOptions } from './snapshot.ts';
+export { type KernelSnapshot, masqueradeMatches, routeMatches, ruleMatches, type SnapshotOptions } from './snapshot.ts';
 export { isInForce, kindOf, linkSettings, type UndoPlan, undoChanges } from './undo.ts';

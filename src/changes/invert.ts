@@ -21,6 +21,8 @@ function keyHere(change: Change): string {
       const { family, priority, table, from, to, in: iif, mark } = change;
       return `rule ${family} ${priority} ${table} ${from ?? ''} ${to ?? ''} ${iif ?? ''} ${mark ?? ''}`;
     }
+    case 'masquerade':
+      return `masquerade ${change.from} ${change.out ?? ''} ${change.notOut ?? ''}`;
     case 'sysctl':
       return `sysctl ${change.name}`;
     case 'address':

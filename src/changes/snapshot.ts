@@ -1,9 +1,18 @@
 /** The kernel's tables of one network namespace at one moment, indexed for comparison. */
 
 import { Cidr } from '../base/index.ts';
-import type { AddressInfo, LinkInfo, NeighbourInfo, Netlink, RouteInfo, RuleInfo } from '../netlink/index.ts';
+import {
+  type AddressInfo,
+  type LinkInfo,
+  listMasquerades,
+  type MasqueradeInfo,
+  type NeighbourInfo,
+  type Netlink,
+  type RouteInfo,
+  type RuleInfo,
+} from '../netlink/index.ts';
 import { type NetnsSelector, readSysctl } from '../netns/index.ts';
-import type { RouteFields, RuleChange } from './change.ts';
+import type { MasqueradeChange, RouteFields, RuleChange } from './change.ts';
 
 /** Kept by the kernel: its own addresses and broadcasts. */
 const LOCAL_TABLE = 255;
@@ -19,6 +28,7 @@ export interface KernelSnapshot {
   routesOf(index: number): readonly RouteInfo[];
   neighboursOf(index: number): readonly NeighbourInfo[];
   readonly rules: readonly RuleInfo[];
+  readonly masquerades: readonly MasqueradeInfo[];
   /** A kernel setting with its runs of white space as one space; undefined where there is none. */
   sysctl(name: string): string | undefined;
 }
@@ -27,6 +37,7 @@ export interface KernelSnapshot {
 export interface SnapshotOptions {
   readonly neighbours?: boolean;
   readonly rules?: boolean;
+  readonly masquerades?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -36,7 +47,7 @@ export async function readSnapshot(
   netns: NetnsSelector | undefined,
   options: SnapshotOptions = {},
 ): Promise<KernelSnapshot> {
-  const { signal, neighbours = false, rules = false } = options;
+  const { signal, neighbours = false, rules = false, masquerades = false } = options;
   const request = signal === undefined ? {} : { signal };
   return indexed({
     links: await netlink.links.list(request),
@@ -44,6 +55,7 @@ export async function readSnapshot(
     routes: await netlink.routes.list({ ...request, table: 'all' }),
     neighbours: neighbours ? await netlink.neighbours.list(request) : [],
     rules: rules ? await netlink.rules.list(request) : [],
+    masquerades: masquerades ? await listMasquerades(netns === undefined ? {} : { netns }) : [],
     sysctl: (name) =>
       readSysctl(name, netns === undefined ? {} : { netns })
         ?.trim()
@@ -60,6 +72,11 @@ export function ruleMatches(rule: RuleInfo, change: RuleChange): boolean {
   return rule.from?.toString() === from && rule.to?.toString() === to && rule.iif === iif && rule.fwmark === mark;
 }
 
+/** True when the rule is the one that the change speaks of. */
+export function masqueradeMatches(info: MasqueradeInfo, { from, out, notOut }: MasqueradeChange): boolean {
+  return info.source.toString() === from && info.out === out && info.notOut === notOut;
+}
+
 /** A namespace that is yet to be made. */
 export const emptySnapshot: KernelSnapshot = indexed({
   links: [],
@@ -67,6 +84,7 @@ export const emptySnapshot: KernelSnapshot = indexed({
   routes: [],
   neighbours: [],
   rules: [],
+  masquerades: [],
   // What a namespace starts with is what this one has for new interfaces, near enough to say what changes.
   sysctl: (name) => readSysctl(name.replace(/\/conf\/[^/]+\//, '/conf/default/'))?.trim(),
 });
@@ -84,22 +102,21 @@ export function routeMatches(info: RouteInfo, route: RouteFields): boolean {
   return info.destination.toString() === to || info.destination.equals(Cidr.parse(to));
 }
 
-interface Tables extends Pick<KernelSnapshot, 'links' | 'rules' | 'sysctl'> {
+interface Tables extends Pick<KernelSnapshot, 'links' | 'rules' | 'masquerades' | 'sysctl'> {
   readonly addresses: readonly AddressInfo[];
   readonly routes: readonly RouteInfo[];
   readonly neighbours: readonly NeighbourInfo[];
 }
 
-function indexed({ links, addresses, routes, neighbours, rules, sysctl }: Tables): KernelSnapshot {
+function indexed({ links, addresses, routes, neighbours, ...rest }: Tables): KernelSnapshot {
   const byIndex = new Map(links.map((link) => [link.index, link]));
   const byName = new Map(links.flatMap((link) => [link.name, ...link.altNames].map((name) => [name, link] as const)));
   const addressesBy = grouped(addresses);
   const routesBy = grouped(routes.filter(({ table }) => table !== LOCAL_TABLE));
   const neighboursBy = grouped(neighbours);
   return {
+    ...rest,
     links,
-    rules,
-    sysctl,
     linkByIndex: (index) => byIndex.get(index),
     linkByName: (name) => byName.get(name),
     addressesOf: (index) => addressesBy.get(index) ?? [],

@@ -19,7 +19,7 @@ import {
 } from './change.ts';
 import { invertChange } from './invert.ts';
 import { type KernelView, namespaceInode } from './kernel.ts';
-import { type KernelSnapshot, routeMatches, ruleMatches } from './snapshot.ts';
+import { type KernelSnapshot, masqueradeMatches, routeMatches, ruleMatches } from './snapshot.ts';
 
 /** What is to be done, and what stays. */
 export interface UndoPlan {
@@ -80,6 +80,10 @@ function undoOne(change: Change, view: KernelView): Found {
     const found = snapshot.rules.find((rule) => ruleMatches(rule, change));
     return found === undefined ? undefined : marked(change, isMark(found.protocol));
   }
+  if (change.resource === 'masquerade') {
+    // The table is vnic's own.
+    return snapshot.masquerades.some((info) => masqueradeMatches(info, change)) ? invertChange(change) : undefined;
+  }
   const link = change.link === undefined ? undefined : recordedLink(change.link, snapshot);
   if (change.link !== undefined && link === undefined) return undefined;
   if (change.resource === 'sysctl') return undoSysctl(change, snapshot);
@@ -93,7 +97,7 @@ function recordedLink(link: LinkRef, snapshot: KernelSnapshot): LinkInfo | undef
 }
 
 function undoOnLink(
-  change: Exclude<Change, { resource: 'namespace' | 'device' | 'rule' | 'sysctl' }>,
+  change: Exclude<Change, { resource: 'namespace' | 'device' | 'rule' | 'masquerade' | 'sysctl' }>,
   link: LinkInfo,
   snapshot: KernelSnapshot,
 ): Found {

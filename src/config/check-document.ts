@@ -1,5 +1,6 @@
 /** What must agree across the keys of a configuration. */
 
+import type { MasqueradeConfig, RuleConfig } from './config.ts';
 import type { ConfigDocument, DeviceDocument } from './config-schema.ts';
 
 /** Tells a mistake at a path. */
@@ -19,7 +20,12 @@ export function checkDocument(document: Partial<ConfigDocument>, report: ReportP
   }
   checkNames(devices, report);
   checkBridges(devices, report);
-  checkRules(document.rules ?? [], report);
+  checkRules(document.rules ?? [], 'rules', report);
+  checkMasquerade(document.masquerade ?? [], 'masquerade', report);
+  for (const [name, { rules = [], masquerade = [] }] of document.namespaces ?? []) {
+    checkRules(rules, `namespaces.${name}.rules`, report);
+    checkMasquerade(masquerade, `namespaces.${name}.masquerade`, report);
+  }
 }
 
 const onlyTunTap = ['owner', 'group', 'multiQueue', 'vnetHeader', 'packetInfo'] as const;
@@ -128,9 +134,16 @@ function checkBridges(devices: readonly (readonly [string, Device])[], report: R
   }
 }
 
-function checkRules(rules: NonNullable<ConfigDocument['rules']>, report: ReportPath): void {
+function checkMasquerade(rules: readonly MasqueradeConfig[], path: string, report: ReportPath): void {
+  for (const { from, out, notOut } of rules) {
+    if (out === undefined || notOut === undefined) continue;
+    report(path, `${from} has both out and notOut`, 'Give one of them.');
+  }
+}
+
+function checkRules(rules: readonly RuleConfig[], path: string, report: ReportPath): void {
   for (const [i, { from, to }] of rules.entries()) {
     if (from === undefined || to === undefined || from.includes(':') === to.includes(':')) continue;
-    report(`rules[${i}]`, `${from} and ${to} are of different families`, 'Write a rule for each family.');
+    report(`${path}[${i}]`, `${from} and ${to} are of different families`, 'Write a rule for each family.');
   }
 }

@@ -31,6 +31,7 @@ export interface ConfigDocument {
 export interface NamespaceDocument {
   readonly sysctls: [name: string, value: string][];
   readonly rules: RuleConfig[];
+  readonly masquerade: MasqueradeConfig[];
 }
 
 /** A device as it is read. */
@@ -204,18 +205,20 @@ const rule: Schema<RuleConfig> = mapped(
 
 const sysctls: Schema<[string, string][]> = record(sysctlName, sysctlValue);
 
-const namespace: Schema<Partial<NamespaceDocument>> = object<NamespaceDocument>({
-  sysctls: { schema: sysctls, about: 'Kernel settings of the namespace by name' },
-  rules: { schema: list(rule), about: 'Policy rules of the namespace' },
-});
-
 const masquerade: Schema<MasqueradeConfig> = mapped(
   object<MasqueradeConfig>({
     from: { schema: prefix, about: 'Sources whose packets leave with the address of the interface', required: true },
     out: { schema: interfaceName, about: 'Only by this interface' },
+    notOut: { schema: interfaceName, about: 'Only by another interface than this' },
   }),
   (value) => value as MasqueradeConfig,
 );
+
+const namespace: Schema<Partial<NamespaceDocument>> = object<NamespaceDocument>({
+  sysctls: { schema: sysctls, about: 'Kernel settings of the namespace by name' },
+  rules: { schema: list(rule), about: 'Policy rules of the namespace' },
+  masquerade: { schema: list(masquerade), about: 'Sources that leave the namespace with the address of the interface' },
+});
 
 /** Sections that later versions fill; named so that nobody takes them for a typing mistake. */
 const later = {

@@ -42,6 +42,8 @@ export interface MasqueradeConfig {
   readonly from: string;
   /** Only by this interface. */
   readonly out?: string;
+  /** Only by another interface than this. */
+  readonly notOut?: string;
 }
 
 /** One device. What is left out is left as it is. */
@@ -88,12 +90,12 @@ export interface NamespaceConfig {
   /** Kernel settings by name. */
   readonly sysctls: Readonly<Record<string, string>>;
   readonly rules: readonly RuleConfig[];
+  readonly masquerade: readonly MasqueradeConfig[];
 }
 
-/** Everything that a file asks for; `sysctls` and `rules` are those of the namespace of the process. */
+/** Everything that a file asks for; settings, rules and masquerading are those of the namespace of the process. */
 export interface Config extends NamespaceConfig {
   readonly devices: readonly DeviceConfig[];
   /** Further namespaces, made where they are missing. */
   readonly namespaces: Readonly<Record<string, NamespaceConfig>>;
-  readonly masquerade: readonly MasqueradeConfig[];
 }

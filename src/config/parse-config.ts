@@ -117,17 +117,16 @@ class Reader implements Reading {
 }
 
 function toConfig(document: Partial<ConfigDocument>): Config {
-  const { devices = [], namespaces = [], masquerade = [] } = document;
+  const { devices = [], namespaces = [] } = document;
   return {
     devices: devices.map(([id, device]) => toDevice(id, device)),
     namespaces: Object.fromEntries(namespaces.map(([name, namespace]) => [name, toNamespace(namespace)])),
     ...toNamespace(document),
-    masquerade,
   };
 }
 
-function toNamespace({ sysctls = [], rules = [] }: Partial<NamespaceDocument>): NamespaceConfig {
-  return { sysctls: Object.fromEntries(sysctls), rules };
+function toNamespace({ sysctls = [], rules = [], masquerade = [] }: Partial<NamespaceDocument>): NamespaceConfig {
+  return { sysctls: Object.fromEntries(sysctls), rules, masquerade };
 }
 
 function toDevice(id: string, device: Partial<DeviceDocument>): DeviceConfig {

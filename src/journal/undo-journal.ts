@@ -136,7 +136,11 @@ async function wouldUndo(entries: readonly JournalEntry[]): Promise<Pick<UndoneJ
 /** The tables that these changes are about. */
 function viewFor(kernel: Kernel, changes: readonly Change[]): Promise<KernelView> {
   const concerns = (resource: Change['resource']): boolean => changes.some((change) => change.resource === resource);
-  return kernel.view(namespacesOf(changes), { neighbours: concerns('neighbour'), rules: concerns('rule') });
+  return kernel.view(namespacesOf(changes), {
+    neighbours: concerns('neighbour'),
+    rules: concerns('rule'),
+    masquerades: concerns('masquerade'),
+  });
 }
 
 function placeOf({ header: { namespace } }: StoredJournal): UndoneJournal['place'] {

@@ -1,15 +1,31 @@
-/** Policy rules: which are missing. */
+/** Policy rules and masquerading: what is missing. */
 
-import { type Change, changeKey, type RuleChange, ruleMatches } from '../changes/index.ts';
+import {
+  type Change,
+  changeKey,
+  type MasqueradeChange,
+  masqueradeMatches,
+  type RuleChange,
+  ruleMatches,
+} from '../changes/index.ts';
 import type { RuleConfig } from '../config/index.ts';
 import { inPlace, type Place } from './places.ts';
 
-/** Compares the rules of one namespace. */
+/** Compares the rules and the masquerading of one namespace. */
 export function diffRules(place: Place): { readonly changes: readonly Change[]; readonly wanted: readonly string[] } {
-  const rules = place.config.rules.flatMap((rule) => familiesOf(rule).map((family) => toChange(rule, family, place)));
+  const { rules, masquerades } = place.snapshot;
+  const wantedRules = place.config.rules.flatMap((rule) =>
+    familiesOf(rule).map((family) => toChange(rule, family, place)),
+  );
+  const wantedMasquerades = place.config.masquerade.map(
+    (config): MasqueradeChange => ({ resource: 'masquerade', action: 'add', ...config, ...inPlace(place) }),
+  );
   return {
-    changes: rules.filter((rule) => !place.snapshot.rules.some((info) => ruleMatches(info, rule))),
-    wanted: rules.map(changeKey),
+    changes: [
+      ...wantedRules.filter((rule) => !rules.some((info) => ruleMatches(info, rule))),
+      ...wantedMasquerades.filter((change) => !masquerades.some((info) => masqueradeMatches(info, change))),
+    ],
+    wanted: [...wantedRules, ...wantedMasquerades].map(changeKey),
   };
 }
 

@@ -28,7 +28,7 @@ export function placesOf(config: Config, view: KernelView): Map<string, Place> {
   };
   put(undefined, config, '');
   for (const name of namespaceNames(config)) {
-    const part = config.namespaces[name] ?? { sysctls: {}, rules: [] };
+    const part = config.namespaces[name] ?? { sysctls: {}, rules: [], masquerade: [] };
     put({ name, inode: namespaceInode(name) }, part, `namespaces.${name}.`);
   }
   return places;

@@ -89,11 +89,12 @@ export async function makePlan(
   const { signal, prune = false } = options;
   const concerns = (resource: Change['resource']): boolean =>
     entries.some(({ change }) => change.resource === resource);
-  const rules = [config, ...Object.values(config.namespaces)].some((part) => part.rules.length > 0);
+  const parts = [config, ...Object.values(config.namespaces)];
   const names = new Set([...namespaceNames(config), ...namespacesOf(entries.map(({ change }) => change))]);
   const view = await kernel.view(names, {
     neighbours: concerns('neighbour') || config.devices.some((device) => device.neighbours.length > 0),
-    rules: concerns('rule') || rules,
+    rules: concerns('rule') || parts.some((part) => part.rules.length > 0),
+    masquerades: concerns('masquerade') || parts.some((part) => part.masquerade.length > 0),
     ...(signal !== undefined && { signal }),
   });
   return planFor(config, view, new Ownership(entries), await resolveAccounts(config), prune);
