@@ -18,9 +18,11 @@ const twelveMinutesMs = 720_000;
  * @param {Record<string, string>} [options.env] added to the environment of vitest, and of nothing before it
  * @param {string} [options.node] the node binary
  * @param {string[]} [options.through] a program and its arguments, to which node is handed to be run
+ * @param {number} [options.timeoutMs] default twelve minutes
  */
 export async function runVitest(name, options) {
   const { projects, filters = [], isolated = false, env = {}, node = process.execPath, through = [] } = options;
+  const { timeoutMs = twelveMinutesMs } = options;
   const resultFile = inRoot(`build/test-results/${name}.json`);
   mkdirSync(inRoot('build/test-results'), { recursive: true });
   rmSync(resultFile, { force: true });
@@ -36,7 +38,7 @@ export async function runVitest(name, options) {
     say(`error: no private network namespace: ${reason}\nhint: ${namespaceHint}`);
     return { ok: false, passed: 0, failed: 1, skipped: 0 };
   }
-  const status = await runProgram(command, { timeout: twelveMinutesMs });
+  const status = await runProgram(command, { timeout: timeoutMs });
   const counts = countResults(resultFile);
   // Something outside of any test can fail too: an unhandled rejection, a crash, no test file at all.
   if (status !== 0 && counts.failed === 0) counts.failed = 1;

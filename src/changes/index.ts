@@ -25,4 +25,4 @@ export { type ChangeOutcome, type ExecuteOptions, type Execution, executeChanges
 export { changeKey, invertChange } from './invert.ts';
 export { Kernel, type KernelView, namespaceInode, namespacesOf, netnsRef } from './kernel.ts';
 export { type KernelSnapshot, masqueradeMatches, routeMatches, ruleMatches, type SnapshotOptions } from './snapshot.ts';
-export { isInForce, kindOf, linkSettings, type UndoPlan, undoChanges } from './undo.ts';
+export { chainsOf, changesInForce, kindOf, linkSettings, type UndoPlan, undoChanges } from './undo.ts';

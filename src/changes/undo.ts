@@ -17,7 +17,7 @@ import {
   type LinkSettings,
   VNIC_PROTOCOL,
 } from './change.ts';
-import { invertChange } from './invert.ts';
+import { changeKey, invertChange } from './invert.ts';
 import { type KernelView, namespaceInode } from './kernel.ts';
 import { type KernelSnapshot, masqueradeMatches, routeMatches, ruleMatches } from './snapshot.ts';
 
@@ -37,20 +37,40 @@ export function undoChanges(recorded: readonly Change[], view: KernelView): Undo
   const changes: Change[] = [];
   const left: { change: Change; reason: string }[] = [];
   const doomed = new Set(recorded.flatMap((change) => doomedBy(change, view)));
+  const chains = chainsOf(recorded);
   for (const change of recorded.toReversed()) {
+    const chain = chains.get(changeKey(change)) ?? [change];
+    // A value that was set several times is given back once, to what it was first.
+    if (chain[0] !== change) continue;
     // It goes with its device or its namespace.
     if (change.resource !== 'namespace' && doomed.has(placeKey(change))) continue;
     if (change.resource !== 'device' && 'link' in change && doomed.has(linkKey(change))) continue;
-    const found = undoOne(change, view);
+    const found = undoOne(change, chain, view);
     if (typeof found === 'string') left.push({ change, reason: found });
     else if (found !== undefined) changes.push(found);
   }
   return { changes, left };
 }
 
-/** True while a recorded change is in force, by whoever's hand. */
-export function isInForce(change: Change, view: KernelView): boolean {
-  return undoOne(change, view) !== undefined;
+/** Those of the recorded changes that are in force, by whoever's hand. */
+export function changesInForce(recorded: readonly Change[], view: KernelView): Set<Change> {
+  const chains = chainsOf(recorded);
+  const isInForce = (change: Change): boolean => {
+    const chain = chains.get(changeKey(change)) ?? [change];
+    return undoOne(chain[0] ?? change, chain, view) !== undefined;
+  };
+  return new Set(recorded.filter(isInForce));
+}
+
+/** Changes of values by what they are about, each in the order in which they were made. */
+export function chainsOf(changes: readonly Change[]): Map<string, Change[]> {
+  const chains = new Map<string, Change[]>();
+  for (const change of changes) {
+    if (!('after' in change)) continue;
+    const key = changeKey(change);
+    chains.set(key, [...(chains.get(key) ?? []), change]);
+  }
+  return chains;
 }
 
 /** The settings of a link as changes speak of them. */
@@ -70,7 +90,8 @@ export function kindOf(link: LinkInfo): string | undefined {
   return link.tun?.kind ?? link.kind;
 }
 
-function undoOne(change: Change, view: KernelView): Found {
+/** @param chain all recorded changes of the value; one of them is the last that was carried out */
+function undoOne(change: Change, chain: readonly Change[], view: KernelView): Found {
   if ('action' in change && change.action === 'remove') return undefined;
   if (change.resource === 'namespace') return undoNamespace(change);
   const snapshot = view.of(change.netns);
@@ -86,8 +107,8 @@ function undoOne(change: Change, view: KernelView): Found {
   }
   const link = change.link === undefined ? undefined : recordedLink(change.link, snapshot);
   if (change.link !== undefined && link === undefined) return undefined;
-  if (change.resource === 'sysctl') return undoSysctl(change, snapshot);
-  return link === undefined ? undefined : undoOnLink(change, link, snapshot);
+  if (change.resource === 'sysctl') return undoSysctl(change, chain, snapshot);
+  return link === undefined ? undefined : undoOnLink(change, chain, link, snapshot);
 }
 
 /** The link of an entry where it is the one that was recorded: by index and by name. */
@@ -98,13 +119,14 @@ function recordedLink(link: LinkRef, snapshot: KernelSnapshot): LinkInfo | undef
 
 function undoOnLink(
   change: Exclude<Change, { resource: 'namespace' | 'device' | 'rule' | 'masquerade' | 'sysctl' }>,
+  chain: readonly Change[],
   link: LinkInfo,
   snapshot: KernelSnapshot,
 ): Found {
   const { index } = link;
   switch (change.resource) {
     case 'link':
-      return undoLink(change, link);
+      return undoLink(change, chain, link);
     case 'address': {
       const found = snapshot.addressesOf(index).find(({ cidr }) => cidr.toString() === change.cidr);
       return found === undefined ? undefined : marked(change, isAddressMark(found.protocol));
@@ -131,10 +153,17 @@ function undoNamespace(change: Extract<Change, { resource: 'namespace' }>): Foun
   return inode !== 0 && namespaceInode(name) === inode ? invertChange(change) : undefined;
 }
 
-function undoSysctl(change: Extract<Change, { resource: 'sysctl' }>, snapshot: KernelSnapshot): Found {
+function undoSysctl(
+  change: Extract<Change, { resource: 'sysctl' }>,
+  chain: readonly Change[],
+  snapshot: KernelSnapshot,
+): Found {
   const current = snapshot.sysctl(change.name);
   if (current === undefined || current === change.before) return undefined;
-  return current === change.after ? invertChange(change) : `it is ${current} by now, not ${change.after}`;
+  if (chain.some((each) => each.resource === 'sysctl' && each.after === current)) {
+    return { ...change, before: current, after: change.before };
+  }
+  return `it is ${current} by now`;
 }
 
 function undoDevice(change: DeviceChange, snapshot: KernelSnapshot): Change | undefined {
@@ -145,12 +174,13 @@ function undoDevice(change: DeviceChange, snapshot: KernelSnapshot): Change | un
 }
 
 /** The settings that are still as they were set. */
-function undoLink(change: LinkChange, link: LinkInfo): Change | undefined {
+function undoLink(change: LinkChange, chain: readonly Change[], link: LinkInfo): Change | undefined {
   const current = linkSettings(link);
   const before: Record<string, unknown> = {};
   const after: Record<string, unknown> = {};
   for (const key of Object.keys(change.after) as (keyof LinkSettings)[]) {
-    if (current[key] !== change.after[key] || current[key] === change.before[key]) continue;
+    const isOurs = chain.some((each) => each.resource === 'link' && each.after[key] === current[key]);
+    if (!isOurs || current[key] === change.before[key]) continue;
     before[key] = current[key];
     after[key] = change.before[key];
   }

@@ -34,7 +34,7 @@ import {
 import { basename, join } from 'node:path';
 
 import { VnicError } from '../base/index.ts';
-import type { Change } from '../changes/index.ts';
+import { type Change, chainsOf } from '../changes/index.ts';
 import { nativeCore } from '../native/index.ts';
 import {
   bootId,
@@ -168,6 +168,18 @@ export class Journal implements Disposable {
     if (this.#unfinishedFrom === undefined) return;
     this.#unfinishedFrom = undefined;
     this.#append([{ end: true }]);
+    this.#fold();
+  }
+
+  /** A value that was set several times was first one thing and is now another: that is all there is to know. */
+  #fold(): void {
+    for (const chain of chainsOf(this.entries.map(({ change }) => change)).values()) {
+      const [first, ...rest] = this.entries.filter(({ change }) => chain.includes(change));
+      const last = rest.at(-1);
+      if (first === undefined || last === undefined) continue;
+      this.amend(first.id, { ...last.change, before: (first.change as { before: unknown }).before } as Change);
+      this.drop(rest.map(({ id }) => id));
+    }
   }
 
   /** Lets go of the file, and deletes it when nothing is in it. Idempotent. */

@@ -14,7 +14,7 @@
  *   index     New devices get an index of our choice, by which they are known as ours from the moment they are made.
  */
 
-import { type Change, isInForce, Kernel, type KernelView, namespacesOf, undoChanges } from '../changes/index.ts';
+import { type Change, changesInForce, Kernel, type KernelView, namespacesOf, undoChanges } from '../changes/index.ts';
 import type { Config, DeviceConfig } from '../config/index.ts';
 import { isHere, type JournalEntry, listJournals } from '../journal/index.ts';
 import { type Accounts, resolveAccounts } from './accounts.ts';
@@ -117,8 +117,9 @@ export function planFor(
   const undo = undoChanges(changesOf(fate.going), view);
   const removals = [...undo.changes, ...devices.removals];
   const replaced = new Set(devices.removals.map(linkIndexOf));
+  const inForce = changesInForce(changesOf(ownership.entries), view);
   const obsolete = ownership.entries.filter(
-    (entry) => fate.going.includes(entry) || replaced.has(linkIndexOf(entry.change)) || !isInForce(entry.change, view),
+    (entry) => fate.going.includes(entry) || replaced.has(linkIndexOf(entry.change)) || !inForce.has(entry.change),
   );
   return {
     changes: [
