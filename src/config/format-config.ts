@@ -20,7 +20,7 @@ export function formatConfig(config: Config): string {
 }
 
 function deviceFields({ id, name, up, routes, ...device }: DeviceConfig): object {
-  const fields = Object.entries(device).filter(([key, value]) => !isDefault(key, value));
+  const fields = Object.entries(device).filter(([, value]) => !isEmpty(value));
   const short = routes.map((route) => (Object.keys(route).length === 1 && !route.to.endsWith('/0') ? route.to : route));
   return {
     ...(name !== id && { name }),
@@ -32,16 +32,13 @@ function deviceFields({ id, name, up, routes, ...device }: DeviceConfig): object
 }
 
 function withoutEmpty(fields: object): object {
-  return Object.fromEntries(Object.entries(fields).filter(([key, value]) => !isDefault(key, value)));
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => !isEmpty(value)));
 }
 
 function mapValues(record: object, convert: (value: object) => object): object {
   return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, convert(value as object)]));
 }
 
-function isDefault(key: string, value: unknown): boolean {
-  if (value === undefined || (value === false && offByDefault.includes(key))) return true;
-  return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+function isEmpty(value: unknown): boolean {
+  return value === undefined || (typeof value === 'object' && value !== null && Object.keys(value).length === 0);
 }
-
-const offByDefault: readonly string[] = ['multiQueue', 'vnetHeader', 'packetInfo'];

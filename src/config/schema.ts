@@ -64,7 +64,7 @@ function parsed<T>(
   } catch (error) {
     if (!isVnicError(error)) throw error;
     // What the parser expects is more exact where it says so.
-    const [, exact] = /^expected (.+), got /.exec(error.reason) ?? [];
+    const [, exact] = /^expected (.+?)(?:, got .*)?$/.exec(error.reason) ?? [];
     const message = exact === undefined ? `found ${found(scalar)}: ${error.reason}` : mismatch(scalar, exact);
     reading.report(scalar, path, message);
     return undefined;
@@ -158,9 +158,9 @@ export function record<T>(name: Schema<string>, item: Schema<T>): Schema<[key: s
         const id = name.read(key, inner, reading);
         if (id === undefined) continue;
         reading.place(inner, key);
-        const read = item.read(value ?? key, inner, value === null ? empty(reading) : reading);
+        if (value === null) reading.report(key, inner, 'found nothing behind the key');
+        const read = value === null ? undefined : item.read(value, inner, reading);
         if (read !== undefined) entries.push([id, read]);
-        else if (value === null) reading.report(key, inner, 'found nothing, expected a mapping');
       }
       return entries;
     },
@@ -268,10 +268,6 @@ function pairsOf(node: Node | null | undefined, path: string, reading: Reading):
 /** A key without a value has a scalar of null without text. */
 function isEmpty(value: Node | null): value is null {
   return value === null || (isScalar(value) && value.value === null && (value.source ?? '') === '');
-}
-
-function empty(reading: Reading): Reading {
-  return { ...reading, report: () => undefined };
 }
 
 function present(node: Node | null | undefined, path: string, expected: string, reading: Reading): Node | undefined {

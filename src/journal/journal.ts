@@ -44,7 +44,7 @@ import {
   processIdentity,
 } from './identity.ts';
 import { parseJournal } from './journal-lines.ts';
-import { runtimeDirectory } from './runtime-directory.ts';
+import { findRuntimeDirectory, runtimeDirectory } from './runtime-directory.ts';
 
 /** On whose behalf changes are made. */
 export type JournalOwner =
@@ -261,7 +261,8 @@ export function takeJournal(path: string): Journal | undefined {
 
 /** Every journal of this boot, by name of its file. Those of other users are left out. */
 export function listJournals(options: JournalOptions = {}): StoredJournal[] {
-  const folder = options.folder ?? runtimeDirectory();
+  const folder = options.folder ?? findRuntimeDirectory();
+  if (folder === undefined) return [];
   const names = readdirSync(folder).filter((name) => name.endsWith(SUFFIX));
   return names.sort().flatMap((name) => {
     const path = join(folder, name);

@@ -31,6 +31,11 @@ export function runtimeDirectory(env: NodeJS.ProcessEnv = process.env): string {
   });
 }
 
+/** As `runtimeDirectory`, and undefined where there is none yet: who only reads makes none. */
+export function findRuntimeDirectory(env: NodeJS.ProcessEnv = process.env): string | undefined {
+  return candidates(env).find(({ path }) => refusal(path) === undefined)?.path;
+}
+
 function candidates(env: NodeJS.ProcessEnv): readonly { readonly path: string; readonly mode: number }[] {
   const explicit = env['VNIC_RUNTIME_DIRECTORY'];
   if (explicit) return [{ path: explicit, mode: FOLDER_MODE }];
@@ -49,6 +54,10 @@ function unusable(path: string, mode: number): string | undefined {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') return (error as NodeJS.ErrnoException).code ?? 'error';
   }
+  return refusal(path);
+}
+
+function refusal(path: string): string | undefined {
   try {
     const status = lstatSync(path);
     if (!status.isDirectory()) return 'not a folder';

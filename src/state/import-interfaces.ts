@@ -201,8 +201,9 @@ function carryOverLine(
       return true;
     case 'bridge_ports':
     case 'bridge-ports':
+      if (rest.includes('regex') || rest.includes('all')) return false;
       for (const port of rest.filter((word) => word !== 'none')) ports.set(port, device.name);
-      return !rest.includes('regex') && !rest.includes('all');
+      return true;
     default:
       // What takes down what was put up needs no word of its own here.
       return undoing.includes(key) || (hooks.includes(key) && carryOverHook(rest, device));
