@@ -83,9 +83,15 @@ export function netnsRef(selector: NetnsSelector): NetnsRef {
 
 /** Number of the namespace that has the name; 0 when none has. */
 export function namespaceInode(name: string): number {
+  if (isBareName(name)) return 0;
   const path = name.includes('/') ? name : `${NETNS_FOLDER}/${name}`;
-  const found = statSync(path, { throwIfNoEntry: false });
-  // A mounted namespace lies on another file system than the folder; the name alone may have been left.
-  const isBare = found?.dev === statSync(NETNS_FOLDER, { throwIfNoEntry: false })?.dev;
-  return found === undefined || (isBare && !name.includes('/')) ? 0 : found.ino;
+  return statSync(path, { throwIfNoEntry: false })?.ino ?? 0;
+}
+
+/** True for a name without a namespace: what is left of one that was being made, or deleted, when that was killed. */
+export function isBareName(name: string): boolean {
+  if (name.includes('/')) return false;
+  const found = statSync(`${NETNS_FOLDER}/${name}`, { throwIfNoEntry: false });
+  // A mounted namespace lies on another file system than the folder.
+  return found !== undefined && found.dev === statSync(NETNS_FOLDER).dev;
 }

@@ -20,12 +20,15 @@ const LOCAL_TABLE = 255;
 /** What was read. Neighbours only where they were asked for. */
 export interface KernelSnapshot {
   readonly links: readonly LinkInfo[];
+  /** Undefined where there is none. */
   linkByIndex(index: number): LinkInfo | undefined;
   /** Alternative names count. */
   linkByName(name: string): LinkInfo | undefined;
+  /** Of the interface with that index. */
   addressesOf(index: number): readonly AddressInfo[];
   /** Of every table, without what the kernel keeps for itself. */
   routesOf(index: number): readonly RouteInfo[];
+  /** Of the interface with that index; empty unless they were asked for. */
   neighboursOf(index: number): readonly NeighbourInfo[];
   readonly rules: readonly RuleInfo[];
   readonly masquerades: readonly MasqueradeInfo[];

@@ -18,7 +18,7 @@ import {
   VNIC_PROTOCOL,
 } from './change.ts';
 import { changeKey, invertChange } from './invert.ts';
-import { type KernelView, namespaceInode } from './kernel.ts';
+import { isBareName, type KernelView, namespaceInode } from './kernel.ts';
 import { type KernelSnapshot, masqueradeMatches, routeMatches, ruleMatches } from './snapshot.ts';
 
 /** What is to be done, and what stays. */
@@ -32,7 +32,10 @@ export interface UndoPlan {
 /** What there is to undo: the change that does it, a reason not to, or nothing. */
 type Found = Change | string | undefined;
 
-/** @param recorded in the order in which they were made; undone is the last one first */
+/**
+ * What undoes these changes.
+ * @param recorded in the order in which they were made; undone is the last one first
+ */
 export function undoChanges(recorded: readonly Change[], view: KernelView): UndoPlan {
   const changes: Change[] = [];
   const left: { change: Change; reason: string }[] = [];
@@ -150,7 +153,8 @@ function undoOnLink(
 
 function undoNamespace(change: Extract<Change, { resource: 'namespace' }>): Found {
   const { name, inode } = change.netns;
-  return inode !== 0 && namespaceInode(name) === inode ? invertChange(change) : undefined;
+  const isOurs = (inode !== 0 && namespaceInode(name) === inode) || isBareName(name);
+  return isOurs ? invertChange(change) : undefined;
 }
 
 function undoSysctl(

@@ -11,8 +11,6 @@ export {
 } from './identity.ts';
 export {
   Journal,
-  type JournalEntry,
-  type JournalHeader,
   type JournalOptions,
   type JournalOwner,
   listJournals,
@@ -20,6 +18,7 @@ export {
   type StoredJournal,
   takeJournal,
 } from './journal.ts';
+export type { JournalEntry, JournalHeader } from './journal-entry.ts';
 export { type Loan, openLoan } from './loan.ts';
 export { runtimeDirectory } from './runtime-directory.ts';
 export { type UndoneJournal, type UndoOptions, undoAbandoned, undoJournal } from './undo-journal.ts';

@@ -1,6 +1,6 @@
 /** The text of a journal: what a reader makes of it, whatever became of its writer. */
 
-import type { JournalEntry, JournalHeader } from './journal.ts';
+import type { JournalEntry, JournalHeader } from './journal-entry.ts';
 
 /** What a file says. */
 export interface JournalText {

@@ -36,13 +36,8 @@ import { basename, join } from 'node:path';
 import { VnicError } from '../base/index.ts';
 import { type Change, chainsOf } from '../changes/index.ts';
 import { nativeCore } from '../native/index.ts';
-import {
-  bootId,
-  type NamespaceIdentity,
-  namespaceIdentity,
-  type ProcessIdentity,
-  processIdentity,
-} from './identity.ts';
+import { bootId, namespaceIdentity, processIdentity } from './identity.ts';
+import type { JournalEntry, JournalHeader } from './journal-entry.ts';
 import { parseJournal } from './journal-lines.ts';
 import { findRuntimeDirectory, runtimeDirectory } from './runtime-directory.ts';
 
@@ -52,24 +47,6 @@ export type JournalOwner =
   | { readonly kind: 'process' }
   /** A configuration: what it changes stays until it is taken down. */
   | { readonly kind: 'config'; readonly path: string };
-
-/** The first line of a journal. */
-export interface JournalHeader {
-  readonly vnic: 1;
-  readonly boot: string;
-  readonly namespace: NamespaceIdentity;
-  /** Who worked with it last. */
-  readonly process: ProcessIdentity;
-  /** Absolute path of the configuration; absent for the journal of a process. */
-  readonly config?: string;
-}
-
-/** A change that is in force as far as vnic knows. */
-export interface JournalEntry {
-  /** Rising. */
-  readonly id: number;
-  readonly change: Change;
-}
 
 /** A journal as its file tells it. */
 export interface StoredJournal {

@@ -1,7 +1,8 @@
 /** Changes that a process makes for as long as it runs. */
 
 import { type Change, executeChanges, Kernel } from '../changes/index.ts';
-import { type Journal, type JournalEntry, type JournalOptions, openJournal } from './journal.ts';
+import { type Journal, type JournalOptions, openJournal } from './journal.ts';
+import type { JournalEntry } from './journal-entry.ts';
 import { undoAbandoned, undoJournal } from './undo-journal.ts';
 
 /** What is changed of the machine, and given back at the end. */

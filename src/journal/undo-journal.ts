@@ -10,14 +10,8 @@ import {
   undoChanges,
 } from '../changes/index.ts';
 import { isHere, namespaceExists } from './identity.ts';
-import {
-  type Journal,
-  type JournalEntry,
-  type JournalOptions,
-  listJournals,
-  type StoredJournal,
-  takeJournal,
-} from './journal.ts';
+import { type Journal, type JournalOptions, listJournals, type StoredJournal, takeJournal } from './journal.ts';
+import type { JournalEntry } from './journal-entry.ts';
 
 /** What is undone. */
 export interface UndoOptions extends JournalOptions {

@@ -30,6 +30,7 @@ export type ApplyProgress =
 
 /** How a configuration is applied. */
 export interface ApplyOptions extends PlanOptions {
+  /** Called as things happen, while the journal is held. */
   onProgress?(progress: ApplyProgress): void;
 }
 
@@ -105,13 +106,12 @@ async function carryOut(
   const made = new Set(changes.flatMap(madeIndexes));
   const isOwn = (index: number): boolean => made.has(index) || ownership.ownsDevice(index);
   const recorded = new Map<Change, JournalEntry>();
-  // Removals are of things that are in the journal already.
-  const additions = new Set(changes.slice(plan.removals));
   journal.begin();
   const { done, failure } = await executeChanges(changes, kernel, {
     ...(options.signal !== undefined && { signal: options.signal }),
     onBatch: (batch) => {
-      const toRecord = batch.filter((change) => additions.has(change) && needsRecord(change, isOwn));
+      // Removals are of things that are in the journal already.
+      const toRecord = batch.filter((change) => !plan.removals.has(change) && needsRecord(change, isOwn));
       for (const entry of journal.record(toRecord)) recorded.set(entry.change, entry);
     },
     onNamespace: (planned, { netns }) => {
@@ -145,12 +145,18 @@ async function takeBack(done: readonly Change[], plan: WorkingPlan, kernel: Kern
     done.flatMap((change) => (change.resource === 'device' && change.action === 'remove' ? [change.link.index] : [])),
   );
   const restoring = plan.restoring.filter((change) => 'link' in change && removed.has(change.link?.index ?? 0));
-  let rest: readonly Change[] = [...done.toReversed().map(invertChange), ...restoring];
+  const inverse = done.toReversed().filter(isWorthGivingBack).map(invertChange);
+  let rest: readonly Change[] = [...inverse, ...restoring];
   while (rest.length > 0) {
     const { failure } = await executeChanges(rest, kernel);
     if (failure === undefined) return;
     rest = rest.slice(rest.indexOf(failure.change) + 1);
   }
+}
+
+/** Not a name that was left without its namespace. */
+function isWorthGivingBack(change: Change): boolean {
+  return !(change.resource === 'namespace' && change.action === 'remove');
 }
 
 function madeIndexes(change: Change): number[] {

@@ -9,7 +9,7 @@ import { diffSettings, type MasterOf } from './diff-settings.ts';
 import { IndexPool } from './index-pool.ts';
 import type { Ownership } from './ownership.ts';
 import { inPlace, type Place } from './places.ts';
-import type { Conflict } from './plan.ts';
+import type { Conflict, PlannedDevice } from './planned.ts';
 import { RouteSlots } from './route-slots.ts';
 
 /** What is to be done about devices. */
@@ -25,17 +25,6 @@ export interface DeviceDiff {
   readonly planned: readonly PlannedDevice[];
   /** True for a recorded change that has the place of a wanted one. */
   takesPlaceOf(change: Change): boolean;
-}
-
-/** A device with what it will be. */
-export interface PlannedDevice {
-  readonly config: DeviceConfig;
-  readonly link: LinkRef;
-  /** As it is; undefined for one that is made. */
-  readonly current: LinkInfo | undefined;
-  /** Made by us, now or before. */
-  readonly own: boolean;
-  readonly place: Place;
 }
 
 /** Compares all devices. */

@@ -9,8 +9,8 @@ import {
   type RouteChange,
   routeMatches,
 } from '../changes/index.ts';
-import type { PlannedDevice } from './diff-devices.ts';
 import { inPlace } from './places.ts';
+import type { PlannedDevice } from './planned.ts';
 
 /** What is missing on one device, and the keys of all that is wanted on it. */
 export interface WantedOnDevice {

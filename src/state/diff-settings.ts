@@ -10,9 +10,8 @@ import {
 } from '../changes/index.ts';
 import type { LinkInfo } from '../netlink/index.ts';
 import type { Accounts } from './accounts.ts';
-import type { PlannedDevice } from './diff-devices.ts';
 import { inPlace, type Place } from './places.ts';
-import type { Conflict } from './plan.ts';
+import type { Conflict, PlannedDevice } from './planned.ts';
 
 /** The bridge of a name, also one that is to be made. */
 export type MasterOf = (name: string, place: Place) => LinkRef | LinkInfo | undefined;

@@ -1,9 +1,8 @@
 /** Kernel settings: of the namespace, and of its devices. */
 
 import { type Change, changeKey } from '../changes/index.ts';
-import type { PlannedDevice } from './diff-devices.ts';
 import { inPlace, type Place } from './places.ts';
-import type { Conflict } from './plan.ts';
+import type { Conflict, PlannedDevice } from './planned.ts';
 
 /** What is otherwise. */
 export interface SysctlDiff {

@@ -1,7 +1,15 @@
 /** Where the devices of a configuration are: the namespaces, which are there or to be made. */
 
-import { type Change, type KernelSnapshot, type KernelView, type NetnsRef, namespaceInode } from '../changes/index.ts';
+import {
+  type Change,
+  isBareName,
+  type KernelSnapshot,
+  type KernelView,
+  type NetnsRef,
+  namespaceInode,
+} from '../changes/index.ts';
 import type { Config, NamespaceConfig } from '../config/index.ts';
+import type { Ownership } from './ownership.ts';
 
 /** A namespace with what the kernel has in it. */
 export interface Place {
@@ -39,6 +47,14 @@ export function missingNamespaces(places: ReadonlyMap<string, Place>): Change[] 
   return [...places.values()].flatMap(({ netns }): Change[] =>
     netns?.inode === 0 ? [{ resource: 'namespace', action: 'add', netns }] : [],
   );
+}
+
+/** Takes names away that are left of namespaces of ours and have none behind them. */
+export function bareNames(places: ReadonlyMap<string, Place>, ownership: Ownership): Change[] {
+  const ours = ownership.entries.flatMap(({ change }) => (change.resource === 'namespace' ? [change.netns.name] : []));
+  return [...places.keys()]
+    .filter((name) => ours.includes(name) && isBareName(name))
+    .map((name) => ({ resource: 'namespace', action: 'remove', netns: { name, inode: 0 } }));
 }
 
 /** The part of a change that says where. */

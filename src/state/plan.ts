@@ -23,23 +23,14 @@ import { diffRules } from './diff-rules.ts';
 import { diffSysctls } from './diff-sysctls.ts';
 import { journalPath } from './journal-path.ts';
 import { Ownership } from './ownership.ts';
-import { missingNamespaces, namespaceNames, placesOf } from './places.ts';
+import { bareNames, missingNamespaces, namespaceNames, placesOf } from './places.ts';
+import type { Conflict } from './planned.ts';
 import { restoringChanges } from './restore.ts';
-
-/** Why a configuration cannot be brought about without touching what is not vnic's. */
-export interface Conflict {
-  /** Where in the configuration, for example `devices.tap0.kind`. */
-  readonly path: string;
-  readonly reason: string;
-  readonly hint: string;
-}
 
 /** What would be done. */
 export interface Plan {
   /** In the order in which they are made; empty when everything is as asked for. */
   readonly changes: readonly Change[];
-  /** The first so many of `changes` take away. */
-  readonly removals: number;
   /** While there is one, nothing is applied. */
   readonly conflicts: readonly Conflict[];
   /** What vnic owns and the configuration no longer names, unless `prune` has it removed. */
@@ -63,6 +54,8 @@ export interface PlanOptions {
 export interface WorkingPlan extends Plan {
   /** Journal entries that are to be forgotten once everything is done. */
   readonly obsolete: readonly number[];
+  /** Those of the changes that take away. */
+  readonly removals: ReadonlySet<Change>;
   /** What gives a deleted device back, should the rest fail. */
   readonly restoring: readonly Change[];
   readonly ownership: Ownership;
@@ -75,8 +68,8 @@ export interface WorkingPlan extends Plan {
 export async function planChanges(config: Config, options: PlanOptions = {}): Promise<Plan> {
   const stored = storedEntries(options);
   await using kernel = new Kernel();
-  const { changes, removals, conflicts, unnamed, left } = await makePlan(config, kernel, stored, options);
-  return { changes, removals, conflicts, unnamed, left };
+  const { changes, conflicts, unnamed, left } = await makePlan(config, kernel, stored, options);
+  return { changes, conflicts, unnamed, left };
 }
 
 /** The plan of a configuration whose journal has these entries. */
@@ -115,7 +108,14 @@ export function planFor(
   const wanted = new Set([...devices.wanted, ...sysctls.wanted, ...rules.flatMap((diff) => diff.wanted)]);
   const fate = fateOfOwned(config, ownership, wanted, devices, prune);
   const undo = undoChanges(changesOf(fate.going), view);
-  const removals = [...undo.changes, ...devices.removals];
+  // A namespace goes last, when nothing can fail any more: what was in it could not be given back.
+  const isNamespace = ({ resource }: Change): boolean => resource === 'namespace';
+  const removals = [
+    ...undo.changes.filter((change) => !isNamespace(change)),
+    ...devices.removals,
+    ...bareNames(places, ownership),
+  ];
+  const last = undo.changes.filter(isNamespace);
   const replaced = new Set(devices.removals.map(linkIndexOf));
   const inForce = changesInForce(changesOf(ownership.entries), view);
   const obsolete = ownership.entries.filter(
@@ -130,8 +130,9 @@ export function planFor(
       ...devices.onThem,
       ...rules.flatMap((diff) => diff.changes),
       ...sysctls.others,
+      ...last,
     ],
-    removals: removals.length,
+    removals: new Set([...removals, ...last]),
     conflicts: [...devices.conflicts, ...sysctls.conflicts],
     unnamed: undoChanges(changesOf(fate.staying), view).changes,
     left: undo.left,
