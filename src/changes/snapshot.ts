@@ -1,6 +1,5 @@
 /** The kernel's tables of one network namespace at one moment, indexed for comparison. */
 
-import { Cidr } from '../base/index.ts';
 import {
   type AddressInfo,
   type LinkInfo,
@@ -92,7 +91,7 @@ export const emptySnapshot: KernelSnapshot = indexed({
   sysctl: (name) => readSysctl(name.replace(/\/conf\/[^/]+\//, '/conf/default/'))?.trim(),
 });
 
-/** True when the route is the one that the fields describe. */
+/** True when the route is the one that the fields describe; prefixes are compared in their canonical form. */
 export function routeMatches(info: RouteInfo, route: RouteFields): boolean {
   const { to, via, metric, table = 254, source, onlink = false, mtu } = route;
   if (info.table !== table || info.type !== 'unicast') return false;
@@ -102,7 +101,7 @@ export function routeMatches(info: RouteInfo, route: RouteFields): boolean {
   if (source !== undefined && info.source?.toString() !== source) return false;
   if (mtu !== undefined && info.mtu !== mtu) return false;
   if (info.flags.includes('onlink') !== onlink) return false;
-  return info.destination.toString() === to || info.destination.equals(Cidr.parse(to));
+  return info.destination.toString() === to;
 }
 
 interface Tables extends Pick<KernelSnapshot, 'links' | 'rules' | 'masquerades' | 'sysctl'> {

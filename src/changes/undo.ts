@@ -42,7 +42,7 @@ export function undoChanges(recorded: readonly Change[], view: KernelView): Undo
   const doomed = new Set(recorded.flatMap((change) => doomedBy(change, view)));
   const chains = chainsOf(recorded);
   for (const change of recorded.toReversed()) {
-    const chain = chains.get(changeKey(change)) ?? [change];
+    const chain = chainOf(change, chains);
     // A value that was set several times is given back once, to what it was first.
     if (chain[0] !== change) continue;
     // It goes with its device or its namespace.
@@ -59,10 +59,14 @@ export function undoChanges(recorded: readonly Change[], view: KernelView): Undo
 export function changesInForce(recorded: readonly Change[], view: KernelView): Set<Change> {
   const chains = chainsOf(recorded);
   const isInForce = (change: Change): boolean => {
-    const chain = chains.get(changeKey(change)) ?? [change];
+    const chain = chainOf(change, chains);
     return undoOne(chain[0] ?? change, chain, view) !== undefined;
   };
   return new Set(recorded.filter(isInForce));
+}
+
+function chainOf(change: Change, chains: ReadonlyMap<string, readonly Change[]>): readonly Change[] {
+  return ('after' in change ? chains.get(changeKey(change)) : undefined) ?? [change];
 }
 
 /** Changes of values by what they are about, each in the order in which they were made. */
@@ -202,13 +206,11 @@ function isMark(protocol: string): boolean {
 
 /** Kernels before 5.18 keep no mark: there an address that was recorded and is there counts as ours. */
 function isAddressMark(protocol: number | undefined): boolean {
-  return protocol === VNIC_PROTOCOL || (protocol === undefined && !keepsAddressProtocol());
+  return protocol === VNIC_PROTOCOL || (protocol === undefined && !keepsAddressProtocol);
 }
 
-function keepsAddressProtocol(): boolean {
-  const [major = 0, minor = 0] = release().split('.').map(Number);
-  return major > 5 || (major === 5 && minor >= 18);
-}
+const [major = 0, minor = 0] = release().split('.').map(Number);
+const keepsAddressProtocol = major > 5 || (major === 5 && minor >= 18);
 
 /** What goes with a change that is undone. */
 function doomedBy(change: Change, view: KernelView): string[] {

@@ -30,8 +30,15 @@ export function bootId(): string {
   return textOf('/proc/sys/kernel/random/boot_id').trim();
 }
 
+let thisProcess: ProcessIdentity | undefined;
+
 /** This process. */
 export function processIdentity(): ProcessIdentity {
+  thisProcess ??= readProcess();
+  return thisProcess;
+}
+
+function readProcess(): ProcessIdentity {
   const [node = 'node', script = ''] = process.argv;
   const program = script === '' ? basename(node) : basename(script).replace(/^main\.[jt]s$/, 'vnic');
   const verb = process.argv[2];

@@ -68,7 +68,7 @@ export function splitMessages(datagram: Uint8Array): { messages: NetlinkMessage[
 
 /** Checks every attribute length in `bytes` from `offset` on, once. */
 export function parseAttributes(bytes: Uint8Array, offset = 0): Attributes | MessageFault {
-  const entries: [type: number, value: Uint8Array][] = [];
+  const places: number[] = [];
   const view = viewOf(bytes);
   let at = offset;
   while (at < bytes.length) {
@@ -76,11 +76,10 @@ export function parseAttributes(bytes: Uint8Array, offset = 0): Attributes | Mes
     const length = view.getUint16(at, littleEndian);
     if (length < ATTRIBUTE_HEADER_LEN) return 'bad-length';
     if (length > bytes.length - at) return 'length-past-end';
-    const type = view.getUint16(at + 2, littleEndian) & NLA_TYPE_MASK;
-    entries.push([type, bytes.subarray(at + ATTRIBUTE_HEADER_LEN, at + length)]);
+    places.push(view.getUint16(at + 2, littleEndian) & NLA_TYPE_MASK, at + ATTRIBUTE_HEADER_LEN, at + length);
     at += align4(length);
   }
-  return new Attributes(entries);
+  return new Attributes(view, places);
 }
 
 /**
@@ -100,42 +99,56 @@ export function parseBody(
 /**
  * Attributes by type. A getter gives undefined when the attribute is absent or shorter than its type;
  * a longer value is read from its start, as the kernel's own policy allows growing structs.
+ *
+ * A link has some fifty, of which a reader wants a few: only places are kept, and no object is made for one until then.
  */
 export class Attributes {
-  readonly #entries: readonly (readonly [number, Uint8Array])[];
+  readonly #view: DataView;
+  /** Three numbers for each: type, start and end of its value. */
+  readonly #places: readonly number[];
 
-  constructor(entries: readonly (readonly [type: number, value: Uint8Array])[]) {
-    this.#entries = entries;
+  constructor(view: DataView = new DataView(new ArrayBuffer(0)), places: readonly number[] = []) {
+    this.#view = view;
+    this.#places = places;
   }
 
   /** The last value of a type, as the kernel's parser takes it. */
   bytes(type: number): Uint8Array | undefined {
-    return this.#entries.findLast(([key]) => key === type)?.[1];
+    const place = this.#find(type);
+    return place < 0 ? undefined : this.#value(place);
   }
 
   /** All values of a type, in order. */
   all(type: number): readonly Uint8Array[] {
-    return this.#entries.filter(([key]) => key === type).map(([, value]) => value);
+    const values: Uint8Array[] = [];
+    for (let place = 0; place < this.#places.length; place += 3) {
+      if (this.#places[place] === type) values.push(this.#value(place));
+    }
+    return values;
   }
 
   has(type: number): boolean {
-    return this.bytes(type) !== undefined;
+    return this.#find(type) >= 0;
   }
 
   u8(type: number): number | undefined {
-    return this.#read(type, 1, (view) => view.getUint8(0));
+    const start = this.#startOf(type, 1);
+    return start < 0 ? undefined : this.#view.getUint8(start);
   }
 
   u16(type: number): number | undefined {
-    return this.#read(type, 2, (view) => view.getUint16(0, littleEndian));
+    const start = this.#startOf(type, 2);
+    return start < 0 ? undefined : this.#view.getUint16(start, littleEndian);
   }
 
   u32(type: number): number | undefined {
-    return this.#read(type, 4, (view) => view.getUint32(0, littleEndian));
+    const start = this.#startOf(type, 4);
+    return start < 0 ? undefined : this.#view.getUint32(start, littleEndian);
   }
 
   i32(type: number): number | undefined {
-    return this.#read(type, 4, (view) => view.getInt32(0, littleEndian));
+    const start = this.#startOf(type, 4);
+    return start < 0 ? undefined : this.#view.getInt32(start, littleEndian);
   }
 
   /** Text up to its first NUL or the end of the value. */
@@ -154,19 +167,36 @@ export class Attributes {
 
   /** How many attributes there are. */
   get size(): number {
-    return this.#entries.length;
+    return this.#places.length / 3;
   }
 
-  #read(type: number, length: number, read: (view: DataView) => number): number | undefined {
-    const value = this.bytes(type);
-    return value === undefined || value.length < length ? undefined : read(viewOf(value));
+  /** Where the last of a type is told of in `#places`, or -1. */
+  #find(type: number): number {
+    for (let place = this.#places.length - 3; place >= 0; place -= 3) if (this.#places[place] === type) return place;
+    return -1;
+  }
+
+  #value(place: number): Uint8Array {
+    const start = this.#places[place + 1] as number;
+    const { buffer, byteOffset } = this.#view;
+    return new Uint8Array(buffer, byteOffset + start, (this.#places[place + 2] as number) - start);
+  }
+
+  /** Where the value starts; -1 when it is absent or shorter than this. */
+  #startOf(type: number, length: number): number {
+    const place = this.#find(type);
+    if (place < 0) return -1;
+    const start = this.#places[place + 1] as number;
+    return (this.#places[place + 2] as number) - start < length ? -1 : start;
   }
 }
+
+const utf8 = new TextDecoder();
 
 /** Text up to its first NUL; bytes that are not UTF-8 become U+FFFD. */
 export function decodeText(bytes: Uint8Array): string {
   const end = bytes.indexOf(0);
-  return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
+  return utf8.decode(end < 0 ? bytes : bytes.subarray(0, end));
 }
 
 /** Builds one message: fixed part first, then attributes in the order of the calls. */

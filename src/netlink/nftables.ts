@@ -130,7 +130,7 @@ export function parseMasquerade(body: Uint8Array): MasqueradeRule | undefined | 
   for (const expression of attributes.nested(NftaRule.EXPRESSIONS)?.all(NFTA_LIST_ELEM) ?? []) {
     const parts = parseAttributes(expression);
     if (typeof parts === 'string') return parts;
-    if (!reader.take(parts.text(NftaExpr.NAME) ?? '', parts.nested(NftaExpr.DATA) ?? new Attributes([])))
+    if (!reader.take(parts.text(NftaExpr.NAME) ?? '', parts.nested(NftaExpr.DATA) ?? new Attributes()))
       return undefined;
   }
   const match = reader.result();

@@ -15,7 +15,7 @@
  */
 
 import { type Change, changesInForce, Kernel, type KernelView, namespacesOf, undoChanges } from '../changes/index.ts';
-import type { Config, DeviceConfig } from '../config/index.ts';
+import type { Config } from '../config/index.ts';
 import { isHere, type JournalEntry, listJournals } from '../journal/index.ts';
 import { type Accounts, resolveAccounts } from './accounts.ts';
 import { type DeviceDiff, diffDevices } from './diff-devices.ts';
@@ -151,10 +151,11 @@ function fateOfOwned(
   prune: boolean,
 ): { readonly going: readonly JournalEntry[]; readonly staying: readonly JournalEntry[] } {
   const names = namespaceNames(config);
+  const made = new Set(config.devices.filter(({ kind }) => kind !== undefined).map(placeAndName));
   const unnamed = ownership
     .entriesBeside(wanted)
     .filter(({ change }) =>
-      change.resource === 'namespace' ? !names.has(change.netns.name) : !isNamedDevice(change, config.devices),
+      change.resource === 'namespace' ? !names.has(change.netns.name) : !isNamedDevice(change, made),
     );
   if (prune) return { going: unnamed, staying: [] };
   const going = unnamed.filter(({ change }) => devices.takesPlaceOf(change));
@@ -170,11 +171,19 @@ function linkIndexOf(change: Change): number {
 }
 
 /** The entry of a device that the configuration still makes goes only when the device does. */
-function isNamedDevice(change: Change, devices: readonly DeviceConfig[]): boolean {
+function isNamedDevice(change: Change, made: ReadonlySet<string>): boolean {
   if (change.resource !== 'device') return false;
-  const { name } = change.link;
-  const place = change.netns?.name;
-  return devices.some((device) => device.kind !== undefined && device.name === name && device.namespace === place);
+  return made.has(placeAndName({ name: change.link.name, namespace: change.netns?.name }));
+}
+
+function placeAndName({
+  namespace = '',
+  name,
+}: {
+  readonly namespace?: string | undefined;
+  readonly name: string;
+}): string {
+  return `${namespace} ${name}`;
 }
 
 function storedEntries({ path, folder }: PlanOptions): readonly JournalEntry[] {
