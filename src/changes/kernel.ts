@@ -76,7 +76,8 @@ export function namespacesOf(changes: readonly Change[]): Set<string> {
 
 /** The reference to a namespace that is there. A process may end: its number is a path, and the inode tells. */
 export function netnsRef(selector: NetnsSelector): NetnsRef {
-  if (selector instanceof NetworkNamespace) return { name: `/proc/${process.pid}/fd/${selector.fd}`, inode: selector.inode };
+  if (selector instanceof NetworkNamespace)
+    return { name: `/proc/${process.pid}/fd/${selector.fd}`, inode: selector.inode };
   const name = typeof selector === 'number' ? `/proc/${selector}/ns/net` : selector;
   return { name, inode: namespaceInode(name) };
 }
