@@ -6,7 +6,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
-import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { formatConfig } from '../../src/config/index.ts';
 import { listJournals, openJournal } from '../../src/journal/index.ts';
@@ -151,6 +151,10 @@ devices:
     const text = (mtu: number): string =>
       `devices: { tun0: { kind: tun, mtu: ${mtu}, addresses: [10.0.0.1/24] }, tun1: { kind: tun, addresses: [10.1.0.1/24] } }`;
     await applyConfig(configOf(text(1400)), where);
+    // The kernel tells a moment later that nobody holds them.
+    await vi.waitFor(() => {
+      for (const name of ['tun0', 'tun1']) expect(linkByIp(name)).toMatchObject({ operstate: 'DOWN' });
+    }, 10_000);
     const monitor = spawn('ip', ['monitor', 'link', 'address', 'route'], { stdio: ['ignore', 'pipe', 'inherit'] });
     onTestFinished(() => void monitor.kill('SIGKILL'));
     const lines: string[] = [];
@@ -158,7 +162,7 @@ devices:
     events.on('line', (line) => lines.push(line));
     // The monitor is ready once it tells of something.
     ip('link add marker0 type bridge');
-    await once(events, 'line');
+    while (!lines.some((line) => line.includes('marker0'))) await once(events, 'line');
     const { changes } = await applyConfig(configOf(text(1401)), where);
     expect(changes).toHaveLength(1);
     ip('link add marker1 type bridge');
