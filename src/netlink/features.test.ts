@@ -61,7 +61,8 @@ describe('parseBitset', () => {
       fc.property(fc.uint8Array({ maxLength: 128 }), (bytes) => {
         const attributes = parseAttributes(bytes);
         if (typeof attributes !== 'string') parseBitset(attributes);
-        parseBitset(new Attributes([[EthtoolBitset.BITS, bytes]]));
+        const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+        parseBitset(new Attributes(view, [EthtoolBitset.BITS, 0, bytes.length]));
       }),
     );
   });
