@@ -18,6 +18,7 @@ const layers = {
   journal: ['base', 'native', 'changes'],
   config: ['base', 'netlink'],
   state: ['base', 'netlink', 'netdev', 'changes', 'journal', 'config'],
+  service: ['base', 'native', 'netns', 'netlink', 'changes', 'journal', 'config', 'state'],
   testing: ['base', 'wire', 'link', 'host', 'crypto'],
   cli: [
     'base',
@@ -34,6 +35,7 @@ const layers = {
     'journal',
     'config',
     'state',
+    'service',
     'testing',
     'crypto',
   ],

@@ -111,6 +111,13 @@ export const errorCatalogue = {
   VNIC_JOURNAL: { title: 'The journal of what vnic has changed cannot be read or written.', exit: 'ioError' },
   VNIC_JOURNAL_BUSY: { title: 'Another vnic process works with the journal.', exit: 'tempFailure' },
 
+  VNIC_SERVICE_RUNNING: { title: 'Another process keeps the state of the file.', exit: 'tempFailure' },
+  VNIC_SERVICE_FILE: {
+    title: 'A file of the service is there that vnic did not write, or that was changed since.',
+    exit: 'cannotCreate',
+  },
+  VNIC_SERVICE_MANAGER: { title: 'The service manager of this machine refused.', exit: 'osError' },
+
   VNIC_NO_SUCH_USER: { title: 'No user of that name.', exit: 'usage' },
   VNIC_NO_SUCH_GROUP: { title: 'No group of that name.', exit: 'usage' },
   VNIC_NO_SUCH_NAMESPACE: { title: 'No such network namespace.', exit: 'noInput' },

@@ -23,6 +23,7 @@ const DEVICES = 'Devices:';
 const PACKETS = 'Packets:';
 const NETWORK = 'Around the devices:';
 const STATE = 'Desired state:';
+const SERVICE = 'Service:';
 const HELP = 'Help:';
 
 export const commandList: readonly CommandEntry[] = [
@@ -192,6 +193,18 @@ export const commandList: readonly CommandEntry[] = [
     summary: 'undo what ended processes have left behind',
     group: STATE,
     load: () => import('./commands/cleanup.ts'),
+  },
+  {
+    name: 'run',
+    summary: 'keep this machine as a file asks for, until told to stop',
+    group: SERVICE,
+    load: () => import('./commands/run.ts'),
+  },
+  {
+    name: 'service',
+    summary: 'install, start, stop, and ask the service that does it',
+    group: SERVICE,
+    load: () => import('./commands/service.ts'),
   },
   {
     name: 'doctor',

@@ -13,5 +13,6 @@ export { type ExportNote, type ExportResult, exportConfig } from './export.ts';
 export { importInterfaces } from './import-interfaces.ts';
 export { importNetworkd } from './import-networkd.ts';
 export type { ImportedConfig, ImportNote, SourceFile } from './imported.ts';
+export { journalPath } from './journal-path.ts';
 export { type Plan, type PlanOptions, planChanges } from './plan.ts';
 export type { Conflict } from './planned.ts';

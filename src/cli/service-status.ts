@@ -1,0 +1,183 @@
+/** `vnic service status`: how the service is, what its devices carry; exit statuses of LSB. */
+
+import { existsSync } from 'node:fs';
+
+import { Kernel, namespaceInode } from '../changes/index.ts';
+import { type Config, type DeviceConfig, readConfig } from '../config/index.ts';
+import type { LinkInfo } from '../netlink/index.ts';
+import {
+  findRun,
+  INIT_LOCK_FILE,
+  type InstalledService,
+  installedService,
+  isEnabled,
+  type RunInfo,
+  type ServiceManager,
+} from '../service/index.ts';
+import { journalPath } from '../state/index.ts';
+import { print, printable, printJson, type StyleFormat, style } from './output.ts';
+import { symbols } from './symbols.ts';
+import { formatTable } from './table.ts';
+
+/** LSB Core 5.0, 22.2 "Init Script Actions". */
+const LsbStatus = { running: 0, deadWithPidFile: 1, deadWithLock: 2, stopped: 3 } as const;
+type Condition = keyof typeof LsbStatus;
+
+/** One device of the file as it is now. */
+interface DeviceStatus {
+  readonly name: string;
+  readonly namespace?: string;
+  readonly kind?: string;
+  readonly exists: boolean;
+  readonly up: boolean;
+  readonly carrier: boolean;
+  readonly rxPackets: number;
+  readonly rxBytes: number;
+  readonly rxDropped: number;
+  readonly txPackets: number;
+  readonly txBytes: number;
+  readonly txDropped: number;
+}
+
+const conditions: Readonly<Record<Condition, { readonly text: string; readonly colour: StyleFormat }>> = {
+  running: { text: 'running', colour: 'green' },
+  deadWithPidFile: { text: 'dead: it was killed, and undid nothing', colour: 'red' },
+  deadWithLock: { text: 'dead: its lock file is left', colour: 'red' },
+  stopped: { text: 'not running', colour: 'yellow' },
+};
+
+/** Prints it and sets the exit status. */
+export async function serviceStatus(options: {
+  readonly manager: ServiceManager;
+  readonly json: boolean;
+  readonly file?: string;
+}): Promise<void> {
+  const { manager } = options;
+  const installed = installedService({ manager });
+  const config = journalPath(options.file ?? installed?.config);
+  const run = findRun(config);
+  const condition = conditionOf(run.state, manager);
+  const info = run.state === 'none' ? undefined : run.info;
+  const devices = await devicesOf(config);
+  if (options.json) {
+    printJson({
+      state: condition === 'running' ? (info?.state ?? 'starting') : condition === 'stopped' ? 'stopped' : 'dead',
+      manager,
+      config,
+      installed: installed ?? null,
+      enabled: installed === undefined ? false : (isEnabled(manager) ?? null),
+      run: info ?? null,
+      devices,
+    });
+  } else {
+    printStatus(condition, { config, installed, manager, info, devices });
+  }
+  process.exitCode = LsbStatus[condition];
+}
+
+function conditionOf(state: ReturnType<typeof findRun>['state'], manager: ServiceManager): Condition {
+  if (state === 'alive') return 'running';
+  if (state === 'dead') return 'deadWithPidFile';
+  return manager === 'init' && existsSync(INIT_LOCK_FILE) ? 'deadWithLock' : 'stopped';
+}
+
+function printStatus(
+  condition: Condition,
+  found: {
+    readonly config: string;
+    readonly installed: InstalledService | undefined;
+    readonly manager: ServiceManager;
+    readonly info: RunInfo | undefined;
+    readonly devices: readonly DeviceStatus[];
+  },
+): void {
+  const { config, installed, manager, info, devices } = found;
+  const { text, colour } = conditions[condition];
+  const isRunning = condition === 'running';
+  const rows: (readonly [string, string])[] = [
+    [
+      'state',
+      style(isRunning && info?.state === 'degraded' ? 'yellow' : colour, isRunning ? (info?.state ?? text) : text),
+    ],
+    ['file', printable(config)],
+    ['installed', installed === undefined ? 'no' : `${installed.path}${installed.edited ? ', edited' : ''}`],
+  ];
+  if (installed !== undefined)
+    rows.push(['at boot', { true: 'yes', false: 'no' }[String(isEnabled(manager))] ?? 'unknown']);
+  if (info !== undefined) {
+    if (isRunning) rows.push(['process', `${info.process.pid}, since ${info.since}`], ['says', printable(info.text)]);
+    rows.push(['mended', String(info.repairs)]);
+  }
+  print(formatTable(rows));
+  if (devices.length > 0) print(`\n${deviceTable(devices)}`);
+}
+
+function deviceTable(devices: readonly DeviceStatus[]): string {
+  const { ok, fail } = symbols();
+  const head = ['', 'device', 'kind', 'state', 'received', 'dropped', 'sent', 'dropped'].map((word) =>
+    style('bold', word),
+  );
+  const rows = devices.map((device) => {
+    const { name, namespace, kind, exists, up, carrier, rxPackets, rxDropped, txPackets, txDropped } = device;
+    const state = !exists ? 'missing' : !up ? 'down' : carrier ? 'up' : 'up, nobody attached';
+    const counters = exists ? [rxPackets, rxDropped, txPackets, txDropped].map(String) : [];
+    return [
+      exists ? style('green', ok) : style('red', fail),
+      printable(namespace === undefined ? name : `${name} in ${namespace}`),
+      kind ?? '',
+      state,
+      ...counters,
+    ];
+  });
+  return formatTable([head, ...rows]);
+}
+
+/** None where the file cannot be read: the service keeps the last good one. */
+async function devicesOf(path: string): Promise<DeviceStatus[]> {
+  let config: Config;
+  try {
+    config = await readConfig(path);
+  } catch {
+    return [];
+  }
+  await using kernel = new Kernel();
+  const lists = new Map<string, readonly LinkInfo[]>();
+  for (const { namespace = '' } of config.devices) {
+    if (lists.has(namespace)) continue;
+    lists.set(namespace, await linksOf(kernel, namespace));
+  }
+  return config.devices.map((device) => {
+    const links = lists.get(device.namespace ?? '') ?? [];
+    return deviceStatus(
+      device,
+      links.find(({ name, altNames }) => name === device.name || altNames.includes(device.name)),
+    );
+  });
+}
+
+async function linksOf(kernel: Kernel, namespace: string): Promise<readonly LinkInfo[]> {
+  if (namespace === '') return (await kernel.netlink()).links.list();
+  const inode = namespaceInode(namespace);
+  return inode === 0 ? [] : (await kernel.netlink({ name: namespace, inode })).links.list();
+}
+
+function deviceStatus({ name, namespace, kind }: DeviceConfig, link: LinkInfo | undefined): DeviceStatus {
+  const known = link?.tun?.kind ?? link?.kind ?? kind;
+  const {
+    rxPackets = 0,
+    rxBytes = 0,
+    rxDropped = 0,
+    txPackets = 0,
+    txBytes = 0,
+    txDropped = 0,
+  } = link?.statistics ?? {};
+  return {
+    name,
+    ...(namespace !== undefined && { namespace }),
+    ...(known !== undefined && { kind: known }),
+    exists: link !== undefined,
+    up: link?.isUp ?? false,
+    carrier: link?.isRunning ?? false,
+    ...{ rxPackets, rxBytes, rxDropped, txPackets, txBytes, txDropped },
+  };
+}

@@ -1,0 +1,31 @@
+/** The service: a file kept in force while a process runs, what it tells its manager, and how it is installed. */
+
+export { FileWatch } from './file-watch.ts';
+export { INIT_LOCK_FILE, INIT_LOG_FILE, INIT_PID_FILE, initScript } from './init-script.ts';
+export {
+  detectManager,
+  type InstalledService,
+  type InstallOptions,
+  installedService,
+  installService,
+  SERVICE_NAME,
+  type ServiceManager,
+  uninstallService,
+} from './install.ts';
+export {
+  formatLog,
+  isJournalStream,
+  type Log,
+  type LogFormat,
+  type LogLevel,
+  type LogRecord,
+  logLevels,
+} from './log.ts';
+export { askManager, isEnabled, logCommand, reloadManager, type ServiceAction } from './manager.ts';
+export { monotonicUsec, type Notification, Notifier, openNotifier } from './notify.ts';
+export { RepairBackoff } from './repair-backoff.ts';
+export { isRestart } from './restart-job.ts';
+export { type FoundRun, findRun, openRunFile, RunFile, type RunInfo } from './run-file.ts';
+export { type ServiceFileOptions, type ServiceNeeds, serviceNeeds } from './service-files.ts';
+export { Supervisor, type SupervisorOptions, type SupervisorState, type SupervisorStatus } from './supervisor.ts';
+export { systemdUnit } from './systemd-unit.ts';

@@ -1,0 +1,109 @@
+/**
+ * The unit of systemd(1): what the service may do is what it needs, and no more.
+ *
+ * Not there, and why: MemoryDenyWriteExecute, since V8 writes the machine code that it then runs; another user than root,
+ * since the journals belong to root, who without capabilities is a user like others; PrivateDevices, which hides
+ * /dev/net/tun; ProtectProc, since whether a network namespace is still in use is seen in /proc; PrivateNetwork and
+ * PrivateUsers, which would take away what it is for. Type=notify and not notify-reload, which systemd has since version 253.
+ */
+
+import { runArguments, type ServiceFileOptions } from './service-files.ts';
+
+/** The text of `vnic.service`. */
+export function systemdUnit(options: ServiceFileOptions): string {
+  const { config, needs } = options;
+  const sections: readonly (readonly [string, readonly string[]])[] = [
+    [
+      'Unit',
+      [
+        `Description=Virtual network interfaces of ${escaped(config)}`,
+        `ConditionPathExists=${escaped(config)}`,
+        'Wants=network.target modprobe@tun.service',
+        'After=network-pre.target systemd-sysctl.service modprobe@tun.service',
+        'Before=network.target',
+      ],
+    ],
+    ['Service', [...process(options), ...limits, ...(needs.namespaces ? namespaceRights : fileRights(options))]],
+    ['Install', ['WantedBy=multi-user.target']],
+  ];
+  return sections.map(([name, lines]) => `[${name}]\n${lines.join('\n')}\n`).join('\n');
+}
+
+function process(options: ServiceFileOptions): string[] {
+  return [
+    'Type=notify',
+    'NotifyAccess=main',
+    `ExecStart=${runArguments(options).map(quoted).join(' ')}`,
+    'ExecReload=/bin/sh -c "kill -HUP $MAINPID"',
+    'Restart=on-failure',
+    // Five starts in ten seconds would be the last.
+    'RestartSec=5',
+    // A wrong file and missing rights do not mend themselves.
+    'RestartPreventExitStatus=2 77',
+    'WatchdogSec=60',
+    'RuntimeDirectory=vnic',
+    'RuntimeDirectoryMode=0755',
+    // The journals outlive the service: they say what is to be undone.
+    'RuntimeDirectoryPreserve=yes',
+    'UMask=0022',
+  ];
+}
+
+/** Of every profile: these make no mount namespace. */
+const limits: readonly string[] = [
+  'NoNewPrivileges=yes',
+  'RestrictAddressFamilies=AF_NETLINK AF_UNIX',
+  'IPAddressDeny=any',
+  'DevicePolicy=closed',
+  'DeviceAllow=/dev/net/tun rw',
+  'SystemCallArchitectures=native',
+  'SystemCallErrorNumber=EPERM',
+  'LockPersonality=yes',
+  'RestrictRealtime=yes',
+  'RestrictSUIDSGID=yes',
+  'KeyringMode=private',
+];
+
+/** Files as the service sees them. */
+function fileRights({ command, needs }: ServiceFileOptions): string[] {
+  const isBelow = (...folders: readonly string[]): boolean =>
+    command.some((word) => folders.some((folder) => word.startsWith(`${folder}/`)));
+  return [
+    'CapabilityBoundingSet=CAP_NET_ADMIN',
+    'AmbientCapabilities=CAP_NET_ADMIN',
+    'SystemCallFilter=@system-service',
+    'SystemCallFilter=~@privileged @resources',
+    'RestrictNamespaces=yes',
+    'ProtectSystem=strict',
+    // Where vnic itself lies there, it must be readable.
+    `ProtectHome=${isBelow('/home', '/root', '/run/user') ? 'read-only' : 'yes'}`,
+    `PrivateTmp=${isBelow('/tmp', '/var/tmp') ? 'no' : 'yes'}`,
+    'PrivateMounts=yes',
+    // The file has kernel settings.
+    `ProtectKernelTunables=${needs.sysctls ? 'no' : 'yes'}`,
+    'ProtectKernelModules=yes',
+    'ProtectKernelLogs=yes',
+    'ProtectControlGroups=yes',
+    'ProtectClock=yes',
+    'ProtectHostname=yes',
+  ];
+}
+
+/** A namespace is given its name by a mount, which must be seen by all: nothing that has mounts of its own. */
+const namespaceRights: readonly string[] = [
+  'CapabilityBoundingSet=CAP_NET_ADMIN CAP_SYS_ADMIN',
+  'AmbientCapabilities=CAP_NET_ADMIN CAP_SYS_ADMIN',
+  'SystemCallFilter=@system-service mount umount2 setns unshare',
+  'RestrictNamespaces=net',
+];
+
+/** systemd.service(5), "Command lines": specifiers, variables, quotes. */
+function quoted(word: string): string {
+  const text = escaped(word).replaceAll('$', '$$$$');
+  return /^[\w./@%+=:,-]+$/.test(text) ? text : `"${text.replace(/[\\"]/g, '\\$&')}"`;
+}
+
+/** `%` begins a specifier. */
+function escaped(text: string): string {
+  return text.replaceAll('%', '%%');
+}
