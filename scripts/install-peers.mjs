@@ -39,6 +39,8 @@ const peers = [
   ['/usr/aarch64-linux-gnu/include/stdlib.h', 'libc6-dev-arm64-cross'],
   ['/usr/aarch64-linux-gnu/lib/libstdc++.so.6', 'libstdc++6-arm64-cross'],
   ['qemu-aarch64-static', 'qemu-user-static'],
+  ['/lib/systemd/systemd', 'systemd'],
+  ['perl', 'perl-base'],
   ['bash', 'bash'],
   ['/usr/share/bash-completion/bash_completion', 'bash-completion'],
   ['zsh', 'zsh'],

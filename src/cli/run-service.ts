@@ -61,6 +61,8 @@ export async function runService(options: RunServiceOptions): Promise<void> {
     using _watch = new FileWatch(path, () => void supervisor.reload());
     await end(await ending, supervisor, options);
   } finally {
+    // After a start that failed it would go on listening.
+    await supervisor.stop({ keep: true });
     stopWatchdog();
     if (pidFile !== undefined) remove(pidFile);
   }
@@ -82,7 +84,10 @@ async function started(supervisor: Supervisor, ending: Promise<Ending>): Promise
 }
 
 async function end(ending: Ending, supervisor: Supervisor, { keep, log, file }: RunServiceOptions): Promise<void> {
-  const isKept = keep || ending === 'hand-over' || (await isRestart());
+  const noteFailure = (reason: string): void => {
+    log({ level: 'warn', event: 'unknown-job', message: `cannot ask systemd whether this is a restart: ${reason}` });
+  };
+  const isKept = keep || ending === 'hand-over' || (await isRestart(noteFailure));
   const message = isKept ? 'stopping; everything stays as it is' : `stopping; everything of ${file} is undone`;
   log({ level: 'info', event: 'stopping', message, fields: { keep: isKept } });
   await supervisor.stop({ keep: isKept });

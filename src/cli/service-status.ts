@@ -16,11 +16,13 @@ import {
 } from '../service/index.ts';
 import { journalPath } from '../state/index.ts';
 import { print, printable, printJson, type StyleFormat, style } from './output.ts';
+import { reportError } from './report-error.ts';
 import { symbols } from './symbols.ts';
 import { formatTable } from './table.ts';
 
 /** LSB Core 5.0, 22.2 "Init Script Actions". */
 const LsbStatus = { running: 0, deadWithPidFile: 1, deadWithLock: 2, stopped: 3 } as const;
+const LSB_UNKNOWN = 4;
 type Condition = keyof typeof LsbStatus;
 
 /** One device of the file as it is now. */
@@ -46,12 +48,24 @@ const conditions: Readonly<Record<Condition, { readonly text: string; readonly c
   stopped: { text: 'not running', colour: 'yellow' },
 };
 
-/** Prints it and sets the exit status. */
-export async function serviceStatus(options: {
+/** Whose status, and how it is told. */
+interface StatusOptions {
   readonly manager: ServiceManager;
   readonly json: boolean;
   readonly file?: string;
-}): Promise<void> {
+}
+
+/** Prints it and sets the exit status. */
+export async function serviceStatus(options: StatusOptions): Promise<void> {
+  try {
+    await tellStatus(options);
+  } catch (error) {
+    reportError(error, { json: options.json });
+    process.exitCode = LSB_UNKNOWN;
+  }
+}
+
+async function tellStatus(options: StatusOptions): Promise<void> {
   const { manager } = options;
   const installed = installedService({ manager });
   const config = journalPath(options.file ?? installed?.config);

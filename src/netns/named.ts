@@ -6,7 +6,7 @@
  * that is deleted is gone in all of them (`netns_add` in iproute2's `ip/ipnetns.c`).
  */
 
-import { mkdirSync, readdirSync, statSync, unlinkSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readdirSync, statSync, unlinkSync } from 'node:fs';
 
 import { VnicError } from '../base/index.ts';
 import { errno, errnoName, nativeCore, systemError } from '../native/index.ts';
@@ -20,7 +20,6 @@ export interface NamedNamespace {
   readonly inode: number | undefined;
 }
 
-const O_RDONLY_CREATE_EXCLUSIVE = 0o300;
 /** `linux/mount.h` */
 const MS_BIND = 0x1000;
 const MS_REC = 0x4000;
@@ -116,12 +115,14 @@ function shareFolder(attempted: string): void {
 
 /** The file comes first: of two that want the name, one gets it. */
 function reserve(path: string, attempted: string): void {
-  const fd = nativeCore().open(path, O_RDONLY_CREATE_EXCLUSIVE);
-  if (fd >= 0) {
-    nativeCore().close(fd);
+  try {
+    // Not by the core's open(2), which passes no mode: what a seccomp filter then sees may have any bit set.
+    closeSync(openSync(path, 'wx', 0));
     return;
+  } catch (error) {
+    const number = -((error as NodeJS.ErrnoException).errno ?? -errno.EIO);
+    if (number !== errno.EEXIST) throw refused(attempted, `open("${path}")`, number);
   }
-  if (fd !== -errno.EEXIST) throw refused(attempted, `open("${path}")`, -fd);
   throw new VnicError('VNIC_NAMESPACE_EXISTS', {
     attempted,
     reason: `${path} exists already`,

@@ -35,11 +35,15 @@ LOGFILE=${INIT_LOG_FILE}
 # Tenths of a second.
 PATIENCE=600
 
-# The process of the pid file, if it is a vnic; a number may be another's by now.
+# Whether process $1 is a vnic; its number may be another's by now.
+alive() {
+	tr '\\0' '\\n' 2> /dev/null < "/proc/$1/cmdline" | grep -qx run
+} 2> /dev/null
+
 running() {
 	[ -s "$PIDFILE" ] || return 1
 	pid=$(cat "$PIDFILE")
-	tr '\\0' '\\n' < "/proc/$pid/cmdline" 2> /dev/null | grep -qx run
+	alive "$pid"
 }
 
 start() {
@@ -74,10 +78,11 @@ stop() {
 	if running; then
 		kill -s "$1" "$pid"
 		waited=0
-		while kill -0 "$pid" 2> /dev/null; do
+		while alive "$pid"; do
 			if [ "$waited" -ge "$PATIENCE" ]; then
 				echo 'vnic does not stop; it is killed' >&2
 				kill -s KILL "$pid"
+				break
 			fi
 			sleep 0.1
 			waited=$((waited + 1))

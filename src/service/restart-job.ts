@@ -3,20 +3,32 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
-const TIMEOUT_MS = 2000;
+const TIMEOUT_MS = 10_000;
 
 /**
  * True while systemd restarts the unit of this process: both halves of `systemctl restart` are one job of that type. False
- * also where it cannot be asked.
+ * where there is no systemd.
+ * @param onFailure told why systemd could not be asked; then the answer is false
  */
-export function isRestart(env: NodeJS.ProcessEnv = process.env): Promise<boolean> {
+export async function isRestart(
+  onFailure: (reason: string) => void,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<boolean> {
   const unit = ownUnit();
-  if (unit === undefined || env['INVOCATION_ID'] === undefined) return Promise.resolve(false);
-  return new Promise((resolve) => {
-    const options = { timeout: TIMEOUT_MS, env: { PATH: env['PATH'] ?? '/usr/bin:/bin' } };
-    execFile('systemctl', ['list-jobs', '--no-legend', '--plain', unit], options, (error, stdout) => {
-      resolve(error === null && jobsOf(stdout, unit).includes('restart'));
-    });
+  if (unit === undefined || env['INVOCATION_ID'] === undefined) return false;
+  try {
+    return jobsOf(await listJobs(env), unit).includes('restart');
+  } catch (error) {
+    onFailure(error instanceof Error ? error.message : String(error));
+    return false;
+  }
+}
+
+function listJobs(env: NodeJS.ProcessEnv): Promise<string> {
+  const args = ['list-jobs', '--no-legend', '--plain', '--full', '--no-pager'];
+  const options = { timeout: TIMEOUT_MS, env: { PATH: env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C' } };
+  return new Promise((resolve, reject) => {
+    execFile('systemctl', args, options, (error, stdout) => (error === null ? resolve(stdout) : reject(error)));
   });
 }
 

@@ -33,6 +33,7 @@ function process(options: ServiceFileOptions): string[] {
   return [
     'Type=notify',
     'NotifyAccess=main',
+    'SyslogIdentifier=vnic',
     `ExecStart=${runArguments(options).map(quoted).join(' ')}`,
     'ExecReload=/bin/sh -c "kill -HUP $MAINPID"',
     'Restart=on-failure',
