@@ -18,6 +18,7 @@ const layers = {
   journal: ['base', 'native', 'changes'],
   config: ['base', 'netlink'],
   state: ['base', 'netlink', 'netdev', 'changes', 'journal', 'config'],
+  diagnosis: ['base', 'netns', 'netlink', 'tun', 'netdev'],
   service: ['base', 'native', 'netns', 'netlink', 'changes', 'journal', 'config', 'state'],
   testing: ['base', 'wire', 'link', 'host', 'crypto'],
   cli: [
@@ -36,6 +37,7 @@ const layers = {
     'config',
     'state',
     'service',
+    'diagnosis',
     'testing',
     'crypto',
   ],

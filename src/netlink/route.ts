@@ -26,6 +26,8 @@ import { flagNames, routeProtocols, routeTypes, scopes } from './names.ts';
 const RTMSG_LEN = 12;
 const RTNEXTHOP_LEN = 8;
 const RTM_F_CLONED = 0x200;
+/** The route itself, not what comes of it. Linux 4.14. */
+const RTM_F_FIB_MATCH = 0x2000;
 
 /** Next-hop flags under the names of iproute2. */
 const routeFlags: Readonly<Record<RouteFlag, number>> = {
@@ -172,6 +174,16 @@ export function putRouteFilter(
   if (filter.table !== undefined) builder.u32(Rta.TABLE, filter.table);
   if (filter.linkIndex !== undefined) builder.u32(Rta.OIF, filter.linkIndex);
   return builder;
+}
+
+/** Appends the question for the route to an address. */
+export function putRouteLookup(builder: MessageBuilder, address: IpAddress): MessageBuilder {
+  builder.fixed(RTMSG_LEN, (view) => {
+    view.setUint8(0, addressFamily(address.family));
+    view.setUint8(1, address.bytes.length * 8);
+    view.setUint32(8, RTM_F_FIB_MATCH, littleEndian);
+  });
+  return builder.bytes(Rta.DST, address.bytes);
 }
 
 /** Appends a route. */

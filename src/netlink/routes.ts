@@ -1,6 +1,6 @@
 /** Routes: list, add, replace, remove. */
 
-import { type IpFamily, invalidArgument, isVnicError } from '../base/index.ts';
+import { type IpAddress, type IpFamily, invalidArgument, isVnicError } from '../base/index.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, RT_TABLE_MAIN, Rtm } from './constants.ts';
 import { describeLink, type LinkSelector } from './interface-name.ts';
 import { checkU32 } from './link-spec.ts';
@@ -11,6 +11,7 @@ import {
   parseRoute,
   putRoute,
   putRouteFilter,
+  putRouteLookup,
   type RouteFields,
   type RouteInfo,
   type RouteSpec,
@@ -25,6 +26,9 @@ export interface ListRoutesOptions extends RequestOptions {
   readonly table?: number | 'all';
   readonly link?: LinkSelector;
 }
+
+/** How the kernel says that nothing leads there. */
+const unreachable: readonly (string | undefined)[] = ['ENETUNREACH', 'EHOSTUNREACH', 'EACCES', 'EINVAL'];
 
 type Operation = 'add' | 'replace' | 'remove';
 
@@ -49,6 +53,28 @@ export class Routes {
     const routes: RouteInfo[] = [];
     for (const family of families) routes.push(...(await this.#dump(family, { table, linkIndex }, attempted, signal)));
     return routes;
+  }
+
+  /**
+   * The route by which the kernel sends to the address, rules included (`ip route get fibmatch`); undefined when it has
+   * none. One of type `unreachable`, `blackhole` or `prohibit` counts as none where the kernel answers with an error only.
+   * @throws VNIC_ABORTED, VNIC_LINK_CLOSED, VNIC_NETLINK
+   */
+  async lookup(address: IpAddress, options: RequestOptions = {}): Promise<RouteInfo | undefined> {
+    const routes: RouteInfo[] = [];
+    try {
+      await this.#requester.request({
+        subject: 'route',
+        attempted: `look up the route to ${address}`,
+        call: 'RTM_GETROUTE',
+        message: putRouteLookup(requestMessage(Rtm.GETROUTE), address),
+        ...collectInto(routes, Rtm.NEWROUTE, parseRoute),
+        signal: options.signal,
+      });
+    } catch (error) {
+      if (!isVnicError(error) || !unreachable.includes(error.errno)) throw error;
+    }
+    return routes[0];
   }
 
   /**

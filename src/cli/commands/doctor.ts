@@ -2,23 +2,38 @@
 
 import { type Command, Option } from 'commander';
 
-import { ExitStatus } from '../../base/index.ts';
+import { ExitStatus, IpAddress } from '../../base/index.ts';
+import type { PathCheck } from '../../diagnosis/index.ts';
 import { type Check, type CheckStatus, examineMachine, probeOffloads } from '../../netdev/index.ts';
 import { print, printable, printJson, type StyleFormat, style } from '../output.ts';
+import { usageError } from '../report-error.ts';
 import { selfCommand } from '../self.ts';
 import { symbols } from '../symbols.ts';
+import { option } from '../values.ts';
 
 interface DoctorOptions {
   readonly json?: boolean;
   readonly probeOffloads?: boolean;
+  readonly to?: IpAddress;
+  readonly tun?: boolean;
+  readonly tap?: boolean;
 }
 
 export function define(command: Command): void {
   command
     .description(
       'Check everything that vnic needs: Node.js, the kernel and its tun driver, permissions, namespaces. ' +
-        'Nothing is changed; for each failure the line that mends it is printed.',
+        'Nothing is changed; for each failure the line that mends it is printed. With the name of a device: why nothing flows ' +
+        'through it, in the order in which a packet meets the causes.',
     )
+    .argument('[NAME]', 'a device; default the machine')
+    .addOption(
+      option('--to <address>', 'whom packets are for: follows its route and its neighbour', (text) =>
+        IpAddress.parse(text),
+      ),
+    )
+    .addOption(new Option('--tun', 'the device should be a TUN').conflicts('tap'))
+    .addOption(new Option('--tap', 'the device should be a TAP'))
     .option('--json', 'print the checks as JSON')
     // What the check of the offloads runs in a namespace of its own.
     .addOption(new Option('--probe-offloads').hideHelp())
@@ -27,35 +42,67 @@ export function define(command: Command): void {
       `
 Examples:
   vnic doctor
+  vnic doctor tun0 --to 10.0.0.2
   vnic doctor --json | jq '.checks[] | select(.status != "ok")'
 
-Exit status: ${ExitStatus.ok} when nothing fails, ${ExitStatus.unavailable} when something that vnic needs does. A warning (!) is no failure.`,
+Exit status: ${ExitStatus.ok} when nothing fails, ${ExitStatus.unavailable} when something that vnic needs does, ${ExitStatus.failure} when something of a device does.
+A warning (!) is no failure.`,
     )
     .action(run);
 }
 
-async function run(options: DoctorOptions): Promise<void> {
+async function run(name: string | undefined, options: DoctorOptions): Promise<void> {
   if (options.probeOffloads) {
     print(JSON.stringify(await probeOffloads()));
     return;
   }
+  if (name !== undefined) return runDevice(name, options);
+  if (options.to !== undefined || options.tun || options.tap) {
+    throw usageError(
+      'run `vnic doctor`',
+      '--to, --tun and --tap are for a device',
+      'Name it: `vnic doctor tun0 --to 10.0.0.2`.',
+    );
+  }
   const checks = await examineMachine({ offloadProbe: selfCommand(['doctor', '--probe-offloads']) });
   const ok = checks.every(({ status }) => status !== 'fail');
   if (options.json) printJson({ ok, checks });
-  else printChecks(checks);
+  else {
+    printChecks(checks);
+    print(`\n${summary(checks)}`);
+  }
   if (!ok) process.exitCode = ExitStatus.unavailable;
+}
+
+async function runDevice(name: string, { to, tun, tap, json }: DoctorOptions): Promise<void> {
+  const { examineDevice } = await import('../../diagnosis/index.ts');
+  const kind = tun ? 'tun' : tap ? 'tap' : undefined;
+  const checks = await examineDevice(name, { ...(to !== undefined && { to }), ...(kind !== undefined && { kind }) });
+  const cause = checks.find(({ status }) => status === 'fail');
+  if (json) printJson({ ok: cause === undefined, cause: cause?.id ?? null, checks });
+  else {
+    printChecks(checks);
+    print(`\n${deviceSummary(name, cause, checks)}`);
+  }
+  if (cause !== undefined) process.exitCode = ExitStatus.failure;
+}
+
+function deviceSummary(name: string, cause: PathCheck | undefined, checks: readonly PathCheck[]): string {
+  if (cause !== undefined) return `Mend first: ${printable(cause.detail)}.`;
+  const warnings = checks.filter(({ status }) => status === 'warn').length;
+  const noted = warnings === 0 ? '' : ` (${warnings} ${warnings === 1 ? 'warning' : 'warnings'})`;
+  return `Nothing keeps packets from ${printable(name)}${noted}.`;
 }
 
 const colours: Readonly<Record<CheckStatus, StyleFormat>> = { ok: 'green', warn: 'yellow', fail: 'red' };
 
-function printChecks(checks: readonly Check[]): void {
+function printChecks(checks: readonly (Check | PathCheck)[]): void {
   const width = Math.max(...checks.map(({ title }) => title.length));
   for (const { title, status, detail, fix } of checks) {
     const mark = style(colours[status], symbols()[status]);
     print(`${mark} ${title.padEnd(width)}  ${printable(detail)}`);
     if (fix !== undefined) print(`  ${' '.repeat(width)}  ${style('cyan', `${symbols().fix} ${printable(fix)}`)}`);
   }
-  print(`\n${summary(checks)}`);
 }
 
 function summary(checks: readonly Check[]): string {
