@@ -97,6 +97,13 @@ export const commandList: readonly CommandEntry[] = [
     load: () => import('./commands/show.ts'),
   },
   {
+    name: 'top',
+    summary: 'watch rates, drops and queues of devices',
+    group: DEVICES,
+    netns: true,
+    load: () => import('./commands/top.ts'),
+  },
+  {
     name: 'route',
     summary: 'list and change routes',
     group: NETWORK,

@@ -53,12 +53,18 @@ export async function runService(options: RunServiceOptions): Promise<void> {
   });
   const ending = watchSignals(supervisor);
   const stopWatchdog = startWatchdog(supervisor, notifier);
+  let start: () => void = () => undefined;
+  const ready = new Promise<void>((resolve) => {
+    start = resolve;
+  });
+  // From before the file is read, so that no change of it goes unnoticed.
+  using _watch = new FileWatch(path, () => void ready.then(() => supervisor.reload()));
   try {
     await undoAbandoned();
     if (!(await started(supervisor, ending))) return;
     if (pidFile !== undefined) writeFileSync(pidFile, `${process.pid}\n`);
     log({ level: 'info', event: 'ready', message: supervisor.status.text, fields: { pid: process.pid } });
-    using _watch = new FileWatch(path, () => void supervisor.reload());
+    start();
     await end(await ending, supervisor, options);
   } finally {
     // After a start that failed it would go on listening.

@@ -22,6 +22,7 @@ export {
 } from './device-spec.ts';
 export { type DoctorOptions, examineMachine } from './doctor.ts';
 export { probeOffloads, requireTunNode } from './doctor-tun.ts';
+export { type LinkRates, type LinkSample, linkRates, sampleLinks } from './link-rates.ts';
 export { type DeviceRoute, parseDeviceRoute } from './route-text.ts';
 export {
   findProgram,

@@ -40,6 +40,7 @@ export { NamespaceIds } from './namespace-ids.ts';
 export type { NeighbourFlag, NeighbourInfo, NeighbourState } from './neighbour.ts';
 export { type ListNeighboursOptions, type NeighbourKey, type NeighbourSpec, Neighbours } from './neighbours.ts';
 export { Netlink, openNetlink } from './netlink.ts';
+export { type QdiscInfo, Qdiscs } from './qdiscs.ts';
 export type { NextHop, RouteFlag, RouteInfo, RouteSpec, RouteType } from './route.ts';
 export { type ListRoutesOptions, Routes } from './routes.ts';
 export type { NumberRange, RuleAction, RuleInfo } from './rule.ts';

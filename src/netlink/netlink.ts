@@ -6,6 +6,7 @@ import { Fdb } from './fdb.ts';
 import { Links } from './links.ts';
 import { NamespaceIds } from './namespace-ids.ts';
 import { Neighbours } from './neighbours.ts';
+import { Qdiscs } from './qdiscs.ts';
 import { Routes } from './routes.ts';
 import { Rules } from './rules.ts';
 import { NetlinkRequester } from './socket.ts';
@@ -22,6 +23,7 @@ export class Netlink implements AsyncDisposable {
   readonly neighbours: Neighbours;
   readonly fdb: Fdb;
   readonly rules: Rules;
+  readonly qdiscs: Qdiscs;
   readonly namespaceIds: NamespaceIds;
   readonly #requester: NetlinkRequester;
 
@@ -34,6 +36,7 @@ export class Netlink implements AsyncDisposable {
     this.neighbours = new Neighbours(requester, this.links);
     this.fdb = new Fdb(requester, this.links);
     this.rules = new Rules(requester);
+    this.qdiscs = new Qdiscs(requester);
     this.namespaceIds = new NamespaceIds(requester);
   }
 
