@@ -1,56 +1,27 @@
 /** sd_notify against a datagram server that is not ours. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import { startDatagramServer } from '../../test/e2e/datagram-server.ts';
+import { endLive } from '../../test/e2e/live-vnic.ts';
 import { codeOf } from '../../test/netns/iproute2.ts';
 import { monotonicUsec, openNotifier } from './notify.ts';
 
-/** Prints a line of hexadecimal for each datagram; the first line says that it listens. */
-const SERVER = `
-use Socket; $| = 1;
-socket(my $s, AF_UNIX, SOCK_DGRAM, 0) or die $!;
-my $name = $ARGV[0]; $name =~ s/^@/\\0/;
-bind($s, pack('S', AF_UNIX) . $name) or die $!;
-print "ready\\n";
-while (defined recv($s, my $data, 65536, 0)) { print unpack('H*', $data), "\\n"; last if $data eq 'END=1'; }
-`;
-
 let folder: string;
-let server: ChildProcess | undefined;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'vnic-notify-'));
 });
 
-afterEach(() => {
-  server?.kill('SIGKILL');
+afterEach(async () => {
+  await endLive();
   rmSync(folder, { recursive: true });
 });
-
-/** What the server got until `END=1`. */
-async function serve(path: string): Promise<{ readonly received: Promise<string[]> }> {
-  const child = spawn('perl', ['-e', SERVER, path], { stdio: ['ignore', 'pipe', 'inherit'] });
-  server = child;
-  let text = '';
-  await new Promise<void>((resolve) => {
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-      text += chunk;
-      if (text.startsWith('ready\n')) resolve();
-    });
-  });
-  const received = new Promise<string[]>((resolve) => {
-    child.on('close', () => {
-      const lines = text.trim().split('\n').slice(1);
-      resolve(lines.map((line) => Buffer.from(line, 'hex').toString()));
-    });
-  });
-  return { received };
-}
 
 describe('openNotifier', () => {
   it.each([
@@ -58,23 +29,23 @@ describe('openNotifier', () => {
     ['an abstract name', () => `@vnic-test-${process.pid}`],
   ])('sends datagrams of lines to %s', async (_what, pathOf) => {
     const path = pathOf();
-    const { received } = await serve(path);
+    const server = await startDatagramServer(path);
     using notifier = openNotifier({ NOTIFY_SOCKET: path });
     expect(notifier.enabled).toBe(true);
     expect(await notifier.send({ READY: 1, STATUS: 'two\ndevices' })).toBe(true);
     expect(await notifier.send({ RELOADING: 1, MONOTONIC_USEC: '12' })).toBe(true);
     await notifier.send({ END: 1 });
-    expect(await received).toEqual(['READY=1\nSTATUS=two devices', 'RELOADING=1\nMONOTONIC_USEC=12', 'END=1']);
+    expect(await server.end()).toEqual(['READY=1\nSTATUS=two devices', 'RELOADING=1\nMONOTONIC_USEC=12', 'END=1']);
   });
 
   it('loses nothing while the queue of the manager is full', async () => {
     const path = join(folder, 'notify');
-    const { received } = await serve(path);
+    const server = await startDatagramServer(path);
     using notifier = openNotifier({ NOTIFY_SOCKET: path });
     const sent = Array.from({ length: 500 }, (_, i) => `STATUS=${i}`);
     for (let i = 0; i < sent.length; i++) expect(await notifier.send({ STATUS: i })).toBe(true);
     await notifier.send({ END: 1 });
-    expect(await received).toEqual([...sent, 'END=1']);
+    expect(await server.end()).toEqual([...sent, 'END=1']);
   });
 
   it('says nothing where there is no manager, or it has gone', async () => {

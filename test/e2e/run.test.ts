@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import { requirePrivateNetns } from '../netns/private-netns.ts';
+import { startDatagramServer } from './datagram-server.ts';
 import { endLive, type LiveVnic, startVnic } from './live-vnic.ts';
 import { deleteTestDevices, interfaceNames, ipJson, runVnic } from './run-vnic.ts';
 
@@ -233,6 +234,32 @@ describe('vnic run', () => {
     await expect.poll(() => readFileSync(pidFile, 'utf8')).toBe(`${live.child.pid}\n`);
     await live.end('SIGTERM');
     expect(() => readFileSync(pidFile)).toThrow();
+  });
+
+  it.each([
+    ['a path', () => join(folder, 'notify')],
+    ['an abstract name', () => `@vnic-run-${process.pid}`],
+  ])('tells its manager at %s how it is', async (_what, pathOf) => {
+    const path = pathOf();
+    const manager = await startDatagramServer(path);
+    write(TAP);
+    const env = { ...process.env, NOTIFY_SOCKET: path, WATCHDOG_USEC: '200000' };
+    const live = startVnic(['run', '-f', file, '--log-format', 'json'], { env });
+    await manager.until('READY=1');
+    // Ready is what is in force.
+    expect(addressesOf('tap0')).toContain('10.9.0.1/24');
+    await manager.until('WATCHDOG=1');
+    write('devices: 5');
+    live.child.kill('SIGHUP');
+    await manager.until('RELOADING=1');
+    await manager.until('STATUS=cannot use');
+    await live.end('SIGTERM');
+    await manager.until('STOPPING=1');
+    const told = manager.received();
+    expect(told[0]).toBe(`READY=1\nSTATUS=1 device as ${file} asks for`);
+    const reloading = told.findIndex((text) => text.startsWith('RELOADING=1'));
+    expect(told[reloading]).toMatch(/^RELOADING=1\nMONOTONIC_USEC=\d+\nSTATUS=/);
+    expect(told.slice(reloading).find((text) => text.startsWith('READY=1'))).toContain('STATUS=cannot use');
   });
 
   it('is known to vnic owned while it runs, and to vnic service status', async () => {

@@ -24,6 +24,8 @@ interface TopOptions extends NetnsOptions {
 interface View {
   sort: SortKey;
   rates: readonly LinkRates[];
+  /** Over which the rates are. */
+  seconds: number;
 }
 
 export function define(command: Command): void {
@@ -60,14 +62,14 @@ async function top(names: readonly string[], options: TopOptions): Promise<void>
   await using netlink = await openNetlink(options.netns === undefined ? {} : { netns: options.netns });
   // A name that is wrong is said before the first interval is over.
   for (const name of names) await netlink.links.get(name);
-  const view: View = { sort: options.sort, rates: [] };
+  const view: View = { sort: options.sort, rates: [], seconds: 0 };
   const isScreen = process.stdout.isTTY && !options.json && !options.once;
   const screen = isScreen ? new Screen(process.stdout) : undefined;
   const draw = (): void => screen?.draw(screenLines(view, options));
   const stopKeys = screen === undefined ? () => undefined : watchKeys(view, draw);
   try {
-    await sampleLoop(netlink, { names, options, signal }, (rates) => {
-      view.rates = rates;
+    await sampleLoop(netlink, { names, options, signal }, (rates, seconds) => {
+      Object.assign(view, { rates, seconds });
       if (screen !== undefined) draw();
       else printSample(view, options);
     });
@@ -84,7 +86,7 @@ async function sampleLoop(
     options,
     signal,
   }: { readonly names: readonly string[]; readonly options: TopOptions; readonly signal: AbortSignal },
-  onRates: (rates: LinkRates[]) => void,
+  onRates: (rates: LinkRates[], seconds: number) => void,
 ): Promise<void> {
   const nowMs = (): number => performance.now();
   const count = options.once ? 1 : (options.samples ?? Number.POSITIVE_INFINITY);
@@ -93,7 +95,7 @@ async function sampleLoop(
     await pause(options.interval * 1000, signal);
     if (signal.aborted) return;
     const after = await sampleLinks(netlink, nowMs);
-    onRates(chosen(before, after, names, options));
+    onRates(chosen(before, after, names, options), (after.atMs - before.atMs) / 1000);
     before = after;
   }
 }
@@ -107,9 +109,9 @@ function chosen(before: LinkSample, after: LinkSample, names: readonly string[],
   return linkRates(before, { ...after, links });
 }
 
-function printSample({ rates, sort }: View, { json }: TopOptions): void {
+function printSample({ rates, seconds, sort }: View, { json }: TopOptions): void {
   const sorted = sortRates(rates, sort);
-  if (json) print(JSON.stringify({ time: new Date().toISOString(), devices: sorted }));
+  if (json) print(JSON.stringify({ time: new Date().toISOString(), seconds, devices: sorted }));
   else print(rateLines(sorted).join('\n'));
 }
 
