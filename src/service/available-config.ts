@@ -61,12 +61,6 @@ export function withoutHeld(config: Config, held: ReadonlySet<string>): Config {
   };
 }
 
-/** Names of the namespaces that a configuration speaks of. */
-export function namespacesIn({ devices, namespaces }: Config): Set<string> {
-  const ofDevices = devices.flatMap(({ namespace, peerNamespace }) => [namespace ?? [], peerNamespace ?? []].flat());
-  return new Set([...Object.keys(namespaces), ...ofDevices]);
-}
-
 function madeNames({ kind, name, namespace = '', peer, peerNamespace = namespace }: DeviceConfig): string[] {
   if (kind === undefined) return [];
   return [`${namespace} ${name}`, ...(peer === undefined ? [] : [`${peerNamespace} ${peer}`])];

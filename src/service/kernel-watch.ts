@@ -6,7 +6,7 @@ import { namespaceInode } from '../changes/index.ts';
 import type { Config } from '../config/index.ts';
 import { type EventGroup, type LinkEvents, openLinkEvents } from '../netlink/index.ts';
 import { NETNS_FOLDER } from '../netns/index.ts';
-import { namespacesIn } from './available-config.ts';
+import { namespaceNames } from '../state/index.ts';
 
 interface Watched {
   /** Of the namespace; 0 for that of the process. */
@@ -32,7 +32,7 @@ export class KernelWatch implements Disposable {
    * @throws VNIC_SYSTEM_CALL, VNIC_TOO_MANY_FILES, VNIC_NAMESPACE_FORBIDDEN
    */
   follow(config: Config): void {
-    const names = namespacesIn(config);
+    const names = namespaceNames(config);
     const groups = groupsFor(config);
     for (const [name, watched] of this.#watched) {
       const isCurrent = watched.groups === groups.join() && (name === '' || watched.inode === namespaceInode(name));

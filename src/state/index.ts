@@ -14,5 +14,6 @@ export { importInterfaces } from './import-interfaces.ts';
 export { importNetworkd } from './import-networkd.ts';
 export type { ImportedConfig, ImportNote, SourceFile } from './imported.ts';
 export { journalPath } from './journal-path.ts';
+export { namespaceNames } from './places.ts';
 export { type Plan, type PlanOptions, planChanges } from './plan.ts';
 export type { Conflict } from './planned.ts';
