@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 /* Raised whenever a function changes; src/native/binding.ts refuses another number. */
-#define VNIC_ABI 7
+#define VNIC_ABI 8
 
 struct poll_handle;
 struct ring;
@@ -54,6 +54,7 @@ extern const struct native_function udp_functions[];     /* udp.c */
 extern const struct native_function aead_functions[];    /* aead.c */
 extern const struct native_function bpf_functions[];     /* bpf.c */
 extern const struct native_function netns_functions[];   /* netns.c */
+extern const struct native_function filter_functions[];  /* filter.c */
 
 /* args.c: reading arguments; each throws a TypeError and returns false on a wrong one. */
 bool get_args(napi_env env, napi_callback_info info, size_t want, napi_value *argv);

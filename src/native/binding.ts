@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { VnicError } from '../base/index.ts';
 import type { NativeAead } from './aead.ts';
 import type { NativeBpf } from './bpf.ts';
+import type { NativeFilter } from './filter.ts';
 import type { NativeNetns } from './netns.ts';
 import type { NativeOffload } from './offload.ts';
 import type { NativeUdp } from './udp.ts';
@@ -19,7 +20,7 @@ import type { NativeUdp } from './udp.ts';
 export type PollHandle = { readonly __brand: 'PollHandle' };
 
 /** Every function of the core. */
-export interface NativeCore extends NativeOffload, NativeUdp, NativeAead, NativeBpf, NativeNetns {
+export interface NativeCore extends NativeOffload, NativeUdp, NativeAead, NativeBpf, NativeNetns, NativeFilter {
   abi(): number;
 
   /** `open(2)` with `O_CLOEXEC`. The descriptor belongs to this thread's environment and is closed with it. */
@@ -111,7 +112,7 @@ export interface NativeCore extends NativeOffload, NativeUdp, NativeAead, Native
 }
 
 /** Must equal `VNIC_ABI` in native/core.h. */
-const ABI = 7;
+const ABI = 8;
 
 let loaded: NativeCore | undefined;
 

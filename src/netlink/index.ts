@@ -36,6 +36,7 @@ export {
   type MasqueradeSpec,
   removeMasquerade,
 } from './masquerade.ts';
+export { linkTypeNumber } from './names.ts';
 export { NamespaceIds } from './namespace-ids.ts';
 export type { NeighbourFlag, NeighbourInfo, NeighbourState } from './neighbour.ts';
 export { type ListNeighboursOptions, type NeighbourKey, type NeighbourSpec, Neighbours } from './neighbours.ts';

@@ -17,6 +17,11 @@ export class NameTable {
     return this.#names.get(number) ?? String(number);
   }
 
+  /** `link` → `253`; undefined for no name of the table. */
+  find(name: string): number | undefined {
+    return this.#numbers.get(name);
+  }
+
   /** A name of the table, or a number from 0 to 255. @throws VNIC_INVALID_ARGUMENT */
   number(value: string | number, attempted: string, what: string): number {
     const number = typeof value === 'number' ? value : this.#numbers.get(value);
@@ -61,6 +66,11 @@ export const linkTypes: NameTable = new NameTable({
   void: 65535,
   none: 65534,
 });
+
+/** The ARPHRD number of a link type that `LinkInfo.linkType` may have; undefined for no such name. */
+export function linkTypeNumber(name: string): number | undefined {
+  return linkTypes.find(name);
+}
 
 /** `if.h`, `IF_OPER_*` (RFC 2863), with the names of iproute2. */
 export const operStates: NameTable = new NameTable({

@@ -8,9 +8,7 @@
  */
 
 import { invalidArgument } from '../base/index.ts';
-
-/** Bytes of an instruction. */
-export const INSTRUCTION_LEN = 8;
+import { INSTRUCTION_LEN } from '../tun/index.ts';
 
 /** r0: result; r6: the packet, where loads look for it; r7: ours, kept over loads. */
 export type Register = 0 | 1 | 6 | 7;

@@ -9,19 +9,9 @@
 
 import { invalidArgument, VnicError } from '../base/index.ts';
 import type { Medium } from '../link/index.ts';
-import {
-  Capability,
-  errno,
-  errnoName,
-  hasCapability,
-  inUserNamespace,
-  nativeCore,
-  systemError,
-} from '../native/index.ts';
-import { BpfAssembler, INSTRUCTION_LEN } from './bpf-assembler.ts';
-
-/** Where the kernel's verifier explains itself. */
-const LOG_LEN = 1 << 16;
+import { nativeCore } from '../native/index.ts';
+import { loadBpfProgram } from '../tun/index.ts';
+import { BpfAssembler } from './bpf-assembler.ts';
 
 /** A program in the kernel, owned by this thread. */
 export class SteeringProgram {
@@ -58,12 +48,7 @@ export class SteeringProgram {
  *   VNIC_INVALID_ARGUMENT with what the kernel's verifier says, VNIC_UNSUPPORTED on a kernel without bpf(2)
  */
 export function loadSteeringProgram(instructions: Uint8Array): SteeringProgram {
-  if (instructions.length === 0 || instructions.length % INSTRUCTION_LEN !== 0) {
-    throw invalidArgument('load a steering program', 'whole instructions of 8 bytes', `${instructions.length} bytes`);
-  }
-  const result = nativeCore().bpfLoad(instructions, undefined);
-  if (result >= 0) return new SteeringProgram(result);
-  throw diagnoseLoad(instructions, -result);
+  return new SteeringProgram(loadBpfProgram(instructions, 'load a steering program'));
 }
 
 /**
@@ -134,60 +119,3 @@ const ETHERNET_HEADER_LEN = 14;
 const ETHER_TYPE_OFFSET = 12;
 const TCP = 6;
 const UDP = 17;
-
-function diagnoseLoad(instructions: Uint8Array, number: number): VnicError {
-  const attempted = 'load a steering program';
-  const fields = { attempted, errno: errnoName(number), syscall: 'bpf(BPF_PROG_LOAD)' };
-  switch (number) {
-    case errno.EPERM:
-      return new VnicError('VNIC_NO_PRIVILEGE', { ...fields, ...whyForbidden() });
-    case errno.EACCES:
-    case errno.EINVAL:
-    case errno.E2BIG:
-      return new VnicError('VNIC_INVALID_ARGUMENT', {
-        ...fields,
-        reason: `the kernel's verifier refused it: ${verifierSays(instructions)}`,
-        hint: 'Correct the program; it must be an eBPF socket filter.',
-      });
-    case errno.ENOSYS:
-      return new VnicError('VNIC_UNSUPPORTED', {
-        ...fields,
-        reason: 'the kernel has no bpf(2)',
-        hint: 'Use a kernel with CONFIG_BPF_SYSCALL, or let the kernel choose queues by flow.',
-      });
-    default:
-      return systemError(attempted, fields.syscall, number);
-  }
-}
-
-function whyForbidden(): { reason: string; hint: string } {
-  const alone = 'or let the kernel choose queues by flow, which needs no program';
-  if (inUserNamespace()) {
-    return {
-      reason: 'BPF programs need CAP_BPF in the first user namespace, and this process is in another one',
-      hint: `Run it as root without a user namespace, for example \`sudo unshare --net COMMAND\`, ${alone}.`,
-    };
-  }
-  if (hasCapability(Capability.bpf) || hasCapability(Capability.sysAdmin)) {
-    return {
-      reason: 'a security module or a container forbids bpf(2), although this process has the capability',
-      hint: `Allow bpf(2) in the seccomp profile or security policy, ${alone}.`,
-    };
-  }
-  return {
-    reason: 'this process lacks CAP_BPF, and sysctl kernel.unprivileged_bpf_disabled forbids programs without it',
-    hint: `Run it with sudo, or give the program CAP_BPF (\`setcap cap_bpf,cap_net_admin=ep\`), ${alone}.`,
-  };
-}
-
-/** The last thing that the verifier says before its statistics. */
-function verifierSays(instructions: Uint8Array): string {
-  const log = new Uint8Array(LOG_LEN);
-  const result = nativeCore().bpfLoad(instructions, log);
-  if (result >= 0) nativeCore().close(result);
-  const lines = new TextDecoder()
-    .decode(log.subarray(0, log.indexOf(0)))
-    .trim()
-    .split('\n');
-  return lines.filter((line) => !line.startsWith('processed ')).at(-1) ?? 'nothing more';
-}

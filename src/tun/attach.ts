@@ -8,7 +8,8 @@ import { IFREQ_LEN, Iff, PACKET_INFO_LEN, TUN_NODE, TunIoctl } from './constants
 import { findLink } from './device-namespace.ts';
 import { DeviceSettings, readVnetHeaderLen } from './device-settings.ts';
 import { deviceGone, diagnoseAttach, diagnoseOpen } from './diagnose.ts';
-import { emitInterfaceRequest, parseInt32, parseInterfaceRequest } from './interface-request.ts';
+import { emitInt, emitInterfaceRequest, parseInt32, parseInterfaceRequest } from './interface-request.ts';
+import { checkVnetHeaderLen, writeVnetHeaderLen } from './vnet-header.ts';
 
 /** What an open device is, as `TUNGETIFF` tells it. */
 export interface DeviceFlags {
@@ -22,6 +23,10 @@ export interface DeviceFlags {
   readonly detached: boolean;
   /** The device stays after its last descriptor is closed. */
   readonly persist: boolean;
+  /** What is written is received in batches by NAPI, see `OpenOptions.napi`. */
+  readonly napi: boolean;
+  /** See `TapOpenOptions.napiFrags`. */
+  readonly napiFrags: boolean;
 }
 
 /** How a device is opened; everything may be left out. */
@@ -47,6 +52,35 @@ export interface OpenOptions extends NetnsOptions {
   readonly owner?: number;
   /** Numeric group id that may attach without CAP_NET_ADMIN; the kernel cannot take it back. Left as it is by default. */
   readonly group?: number;
+  /**
+   * Index of the interface that is created, 1 to 2147483647 (`TUNSETIFINDEX`); chosen by the kernel by default. A device
+   * that exists keeps its own: VNIC_DEVICE_EXISTS if that is another one.
+   */
+  readonly ifindex?: number;
+  /**
+   * Have the kernel receive what is written by NAPI, with GRO, instead of one packet at a time (`IFF_NAPI`, Linux 4.15);
+   * default false. For this descriptor only.
+   */
+  readonly napi?: boolean;
+  /**
+   * Whether the device is plugged in once it is open; default true. With `false` it has no carrier until
+   * `setCarrier(true)` (`IFF_NO_CARRIER`, Linux 6.0). It must not have other queues attached for this to have an effect.
+   */
+  readonly carrier?: boolean;
+  /**
+   * Bytes of the virtio-net header before each packet, 10 to 32; asks for such a header (`TUNSETVNETHDRSZ`). Stays on a
+   * device that persists, and is that of all its queues. Left as it is by default: 10 on a new device.
+   */
+  readonly vnetHeaderLen?: number;
+}
+
+/** How a TAP device is opened. */
+export interface TapOpenOptions extends OpenOptions {
+  /**
+   * Put frames together from the fragments in which they are written, as network cards do (`IFF_NAPI_FRAGS`, Linux 4.15), to
+   * test drivers and GRO; default false. Needs `napi`, and CAP_NET_ADMIN in the first user namespace. For this descriptor only.
+   */
+  readonly napiFrags?: boolean;
 }
 
 /** An attached descriptor, owned by this thread's environment. */
@@ -63,14 +97,14 @@ export interface Attached {
 }
 
 /** Opens the node, attaches, applies the options. Throws what `TunDevice.open` documents. */
-export async function attach(kind: 'tun' | 'tap', options: OpenOptions): Promise<Attached> {
+export async function attach(kind: 'tun' | 'tap', options: TapOpenOptions): Promise<Attached> {
   const name = options.name ?? '';
   const attempted = `open ${kind.toUpperCase()} device${name === '' ? '' : ` "${name}"`}`;
   if (options.name !== undefined) checkInterfaceName(name, attempted, { pattern: true });
   if (options.exclusive && options.mustExist) {
     throw invalidArgument(attempted, '"exclusive" or "mustExist", not both', 'both');
   }
-  for (const id of ['owner', 'group'] as const) checkId(attempted, id, options[id]);
+  checkNumbers(kind, attempted, options);
   if (options.mustExist) requireExisting(attempted, name, options);
   if (options.multiQueue) requireSameFraming(attempted, name, options);
 
@@ -80,17 +114,13 @@ export async function attach(kind: 'tun' | 'tap', options: OpenOptions): Promise
   if (fd < 0) throw diagnoseOpen(attempted, -fd);
   let found: Omit<Attached, 'settings'>;
   try {
+    if (options.ifindex !== undefined) chooseIndex(fd, attempted, options.ifindex);
     const request = emitInterfaceRequest(name, requestedFlags(kind, options));
     const result = core.ioctl(fd, TunIoctl.setIff, request);
-    if (result < 0) {
-      const { multiQueue = false, exclusive = false, netns } = options;
-      throw diagnoseAttach(
-        attempted,
-        { kind, name, multiQueue, exclusive, ...(netns !== undefined && { netns }) },
-        -result,
-      );
-    }
+    if (result < 0) throw diagnoseAttach(attempted, { ...options, kind, name }, -result);
+    if (options.vnetHeaderLen !== undefined) settleVnetHeaderLen(fd, attempted, options.vnetHeaderLen);
     found = describeAttached(fd, attempted);
+    if (options.ifindex !== undefined) requireIndex(found.link, attempted, options.ifindex);
   } catch (error) {
     core.close(fd);
     throw error;
@@ -148,6 +178,8 @@ export function readFlags(fd: number): { name: string; flags: DeviceFlags; link:
       multiQueue: (flags & Iff.multiQueue) !== 0,
       detached: (flags & Iff.detachQueue) !== 0,
       persist: (flags & Iff.persist) !== 0,
+      napi: (flags & Iff.napi) !== 0,
+      napiFrags: (flags & Iff.napiFrags) !== 0,
     },
   };
 }
@@ -182,11 +214,14 @@ export const O_RDWR: number = 2;
 export const O_NONBLOCK: number = 0o4000;
 
 /** The flags of `TUNSETIFF` for these options. */
-export function requestedFlags(kind: 'tun' | 'tap', options: OpenOptions): number {
+export function requestedFlags(kind: 'tun' | 'tap', options: TapOpenOptions): number {
   return (
     (kind === 'tun' ? Iff.tun : Iff.tap) |
     (options.packetInfo ? 0 : Iff.noPi) |
-    (options.vnetHeader ? Iff.vnetHdr : 0) |
+    (options.vnetHeader || options.vnetHeaderLen !== undefined ? Iff.vnetHdr : 0) |
+    (options.napi ? Iff.napi : 0) |
+    (options.napiFrags ? Iff.napiFrags : 0) |
+    (options.carrier === false ? Iff.noCarrier : 0) |
     (options.multiQueue ? Iff.multiQueue : 0) |
     (options.exclusive ? Iff.tunExcl : 0)
   );
@@ -241,7 +276,7 @@ function requireExisting(attempted: string, name: string, options: NetnsOptions)
 function requireSameFraming(attempted: string, name: string, options: OpenOptions): void {
   const tun = name === '' || name.includes('%') ? undefined : getLinkSync(name, options)?.tun;
   if (tun === undefined || (tun.numQueues ?? 0) + (tun.numDisabledQueues ?? 0) === 0) return;
-  const { packetInfo = false, vnetHeader = false } = options;
+  const { packetInfo = false, vnetHeader = options.vnetHeaderLen !== undefined } = options;
   if (tun.packetInfo === packetInfo && tun.vnetHeader === vnetHeader) return;
   const words = (framing: { packetInfo: boolean; vnetHeader: boolean }): string =>
     `${framing.packetInfo ? 'with' : 'without'} packet info, ${framing.vnetHeader ? 'with' : 'without'} virtio-net header`;
@@ -250,6 +285,52 @@ function requireSameFraming(attempted: string, name: string, options: OpenOption
     reason: `its other queues are ${words(tun)}, this one would be ${words({ packetInfo, vnetHeader })}`,
     hint: 'Open all queues of a device with the same packetInfo, vnetHeader and offload.',
   });
+}
+
+function chooseIndex(fd: number, attempted: string, ifindex: number): void {
+  const result = nativeCore().ioctl(fd, TunIoctl.setIfIndex, emitInt(ifindex));
+  if (result < 0) throw systemError(attempted, 'ioctl(TUNSETIFINDEX)', -result);
+}
+
+/** On attaching to a device that exists the kernel forgets the index that was asked for. */
+function requireIndex({ name, index }: LinkInfo, attempted: string, ifindex: number): void {
+  if (index === ifindex) return;
+  throw new VnicError('VNIC_DEVICE_EXISTS', {
+    attempted,
+    reason: `${name} exists already, with the index ${index} instead of ${ifindex}`,
+    hint: 'Leave the index out to attach to it, choose another name, or delete it first.',
+  });
+}
+
+/** The header is that of the whole device, and its other queues count on it. */
+function settleVnetHeaderLen(fd: number, attempted: string, length: number): void {
+  const found = readVnetHeaderLen(fd);
+  if (found === length) return;
+  const { name = '', link } = readFlags(fd) ?? {};
+  const { numQueues = 1, numDisabledQueues = 0 } = link?.tun ?? {};
+  if (numQueues + numDisabledQueues <= 1) {
+    writeVnetHeaderLen({ fd, name }, attempted, length);
+    return;
+  }
+  throw new VnicError('VNIC_QUEUE_MODE', {
+    attempted,
+    reason: `its other queues have a virtio-net header of ${found} bytes, this one would have ${length}`,
+    hint: 'Open all queues of a device with the same vnetHeaderLen.',
+  });
+}
+
+function checkNumbers(kind: 'tun' | 'tap', attempted: string, options: TapOpenOptions): void {
+  for (const id of ['owner', 'group'] as const) checkId(attempted, id, options[id]);
+  const { ifindex, vnetHeaderLen, napi, napiFrags } = options;
+  if (ifindex !== undefined && !(Number.isInteger(ifindex) && ifindex >= 1 && ifindex < 0x8000_0000)) {
+    throw invalidArgument(attempted, 'an interface index of 1 to 2147483647', ifindex);
+  }
+  if (vnetHeaderLen !== undefined) checkVnetHeaderLen(attempted, vnetHeaderLen);
+  if (vnetHeaderLen !== undefined && options.vnetHeader === false) {
+    throw invalidArgument(attempted, 'vnetHeaderLen together with vnetHeader', 'vnetHeader: false');
+  }
+  if (napiFrags && !(napi && kind === 'tap'))
+    throw invalidArgument(attempted, '"napiFrags" on a TAP device with "napi"', kind);
 }
 
 function checkId(attempted: string, what: string, id: number | undefined): void {

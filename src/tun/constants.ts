@@ -22,42 +22,71 @@ export const Iff = {
 const WRITE = 1 << 30;
 const READ = 2 << 30;
 
-/** `_IOC(direction, 'T', number, sizeof(int))`. */
-const request = (direction: number, number: number): number => (direction | (4 << 16) | (0x54 << 8) | number) >>> 0;
+/** `_IOC(direction, 'T', number, size)`; most take an `int`. */
+const request = (direction: number, number: number, size = 4): number =>
+  (direction | (size << 16) | (0x54 << 8) | number) >>> 0;
 
 /** ioctl requests; those with `set` write, those with `get` read. */
 export const TunIoctl: Readonly<
   Record<
+    | 'setDebug'
     | 'setIff'
     | 'setPersist'
     | 'setOwner'
+    | 'setLink'
     | 'setGroup'
     | 'getFeatures'
     | 'setOffload'
+    | 'setTxFilter'
     | 'getIff'
+    | 'getSndBuf'
+    | 'setSndBuf'
     | 'getVnetHdrSz'
     | 'setVnetHdrSz'
     | 'setQueue'
     | 'setIfIndex'
+    | 'setVnetLe'
+    | 'getVnetLe'
+    | 'setVnetBe'
+    | 'getVnetBe'
     | 'setSteeringBpf'
+    | 'setFilterBpf'
+    | 'setCarrier'
     | 'getDevNetns',
     number
   >
 > = {
+  setDebug: request(WRITE, 201),
   setIff: request(WRITE, 202),
   setPersist: request(WRITE, 203),
   setOwner: request(WRITE, 204),
+  setLink: request(WRITE, 205),
   setGroup: request(WRITE, 206),
   getFeatures: request(READ, 207),
   setOffload: request(WRITE, 208),
+  setTxFilter: request(WRITE, 209),
   getIff: request(READ, 210),
+  getSndBuf: request(READ, 211),
+  setSndBuf: request(WRITE, 212),
   getVnetHdrSz: request(READ, 215),
   setVnetHdrSz: request(WRITE, 216),
   setQueue: request(WRITE, 217),
   setIfIndex: request(WRITE, 218),
+  setVnetLe: request(WRITE, 220),
+  getVnetLe: request(READ, 221),
+  setVnetBe: request(WRITE, 222),
+  getVnetBe: request(READ, 223),
   setSteeringBpf: request(READ, 224),
+  setFilterBpf: request(READ, 225),
+  setCarrier: request(WRITE, 226),
   // `_IO('T', 227)`: gives a descriptor of the namespace.
-  getDevNetns: 0x54e3,
+  getDevNetns: request(0, 227, 0),
+};
+
+/** `SIOCGIFHWADDR` and `SIOCSIFHWADDR` of `linux/sockios.h`, which the driver takes on its own descriptor too. */
+export const SocketIoctl: Readonly<Record<'getHwAddr' | 'setHwAddr', number>> = {
+  getHwAddr: 0x8927,
+  setHwAddr: 0x8924,
 };
 
 /** Bits of `TUNSETOFFLOAD`, the packets that the program can take. */

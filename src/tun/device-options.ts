@@ -1,7 +1,7 @@
 /** How a TUN/TAP device is opened and read. */
 
 import type { MutableCounters, PacketBatchOptions } from '../link/index.ts';
-import type { OpenOptions } from './attach.ts';
+import type { OpenOptions, TapOpenOptions } from './attach.ts';
 import type { OffloadOption } from './offload.ts';
 import type { PacketIo } from './packet-io.ts';
 
@@ -37,3 +37,6 @@ export interface CarrierOptions {
 
 /** How a device is opened and read. */
 export interface DeviceOptions extends OpenOptions, CarrierOptions {}
+
+/** How a TAP device is opened and read. */
+export interface TapDeviceOptions extends TapOpenOptions, CarrierOptions {}

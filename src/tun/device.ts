@@ -1,98 +1,14 @@
-/** TUN and TAP devices: how they are opened, and what can be set on them. */
+/** TUN and TAP devices, and how they are opened. */
 
-import { VnicError } from '../base/index.ts';
-import {
-  type Attached,
-  adopt,
-  applyOwnership,
-  attach,
-  type DeviceFlags,
-  type OpenOptions,
-  readFlags,
-} from './attach.ts';
-import { DeviceLink } from './device-link.ts';
-import type { CarrierOptions, DeviceOptions } from './device-options.ts';
-import { deviceGone } from './diagnose.ts';
+import { invalidArgument, type MacAddress } from '../base/index.ts';
+import { type Attached, adopt, attach, type TapOpenOptions } from './attach.ts';
+import { VNET_HEADER_LEN } from './constants.ts';
+import type { CarrierOptions, DeviceOptions, TapDeviceOptions } from './device-options.ts';
+import { FrameFilter } from './frame-filter.ts';
+import { readMac, setMac } from './hardware-address.ts';
 import { wantsOffload } from './offload.ts';
-import { isDetached, setAttached, setSteering } from './queue.ts';
-
-/** What TUN and TAP devices have in common; use `TunDevice` or `TapDevice`. */
-export abstract class TunTapDevice extends DeviceLink {
-  /** What the device is now, as the kernel tells it. @throws VNIC_LINK_CLOSED, VNIC_DEVICE_GONE */
-  get flags(): DeviceFlags {
-    this.#requireOpen('read the flags');
-    const found = readFlags(this.fd);
-    if (found === undefined) throw deviceGone(this.name);
-    return found.flags;
-  }
-
-  /** Keeps the device after its last descriptor is closed, or no longer (`TUNSETPERSIST`). */
-  setPersist(persist: boolean): void {
-    this.#apply('set persistence', { persist });
-  }
-
-  /** Numeric user id that may attach without CAP_NET_ADMIN (`TUNSETOWNER`). */
-  setOwner(owner: number): void {
-    this.#apply('set the owner', { owner });
-  }
-
-  /** Numeric group id that may attach without CAP_NET_ADMIN (`TUNSETGROUP`). */
-  setGroup(group: number): void {
-    this.#apply('set the group', { group });
-  }
-
-  /**
-   * Detaches this queue from its multi-queue device (`TUNSETQUEUE`): the kernel spreads flows over the queues that
-   * are left, and gives this one nothing to read until `attachQueue`. Writes still work, and a device that is
-   * deleted still ends the link. A handler of `onBatch` is given what is queued first; what comes while the
-   * kernel detaches, and what nobody reads, is discarded by the kernel without being counted. Nothing happens when
-   * the queue is detached already.
-   * @throws VNIC_QUEUE_MODE for a single-queue device, VNIC_LINK_CLOSED, VNIC_DEVICE_GONE
-   */
-  detachQueue(): void {
-    this.#requireOpen('detach a queue');
-    if (isDetached(this.fd, this.name)) return;
-    this.wakeReader();
-    // The reader may have closed the device, and its descriptor may be another's by now.
-    this.#requireOpen('detach a queue');
-    setAttached(this.fd, this.name, false);
-  }
-
-  /**
-   * Attaches this queue again, as the last one of the device. Nothing happens when it is attached.
-   * @throws VNIC_QUEUE_MODE, VNIC_LINK_CLOSED, VNIC_DEVICE_GONE
-   */
-  attachQueue(): void {
-    this.#requireOpen('attach a queue');
-    if (isDetached(this.fd, this.name)) setAttached(this.fd, this.name, true);
-  }
-
-  /**
-   * Lets a BPF program choose the queue for each packet that the kernel sends out of this device, instead of its
-   * hash of the flow (`TUNSETSTEERINGEBPF`); for all queues, until it is taken away or the device ends.
-   * @param programFd descriptor of a loaded socket filter, which may be closed afterwards (`vnic/queues` loads
-   *   them); undefined takes the program away.
-   * @throws VNIC_INVALID_ARGUMENT when it is no such descriptor, VNIC_LINK_CLOSED, VNIC_DEVICE_GONE
-   */
-  setSteering(programFd: number | undefined): void {
-    this.#requireOpen('set the steering');
-    setSteering(this.fd, this.name, programFd);
-  }
-
-  #apply(what: string, change: Pick<OpenOptions, 'owner' | 'group' | 'persist'>): void {
-    this.#requireOpen(what);
-    applyOwnership(this.fd, `${what} of ${this.name}`, change);
-  }
-
-  #requireOpen(what: string): void {
-    if (!this.closed) return;
-    throw new VnicError('VNIC_LINK_CLOSED', {
-      attempted: `${what} of ${this.name}`,
-      reason: `${this.name} was closed`,
-      hint: 'Check `closed` before, or open the device again.',
-    });
-  }
-}
+import { TunTapDevice } from './tuntap-device.ts';
+import { setTxFilter, type TxFilter } from './tx-filter.ts';
 
 /** A TUN device: IP packets between the kernel and this program. Create it with `TunDevice.open`. */
 export class TunDevice extends TunTapDevice {
@@ -122,14 +38,66 @@ export class TunDevice extends TunTapDevice {
 
 /** A TAP device: Ethernet frames between the kernel and this program. Create it with `TapDevice.open`. */
 export class TapDevice extends TunTapDevice {
+  readonly #filter = new FrameFilter(this);
+
   /** As `TunDevice.open`, for a TAP device. */
-  static async open(options: DeviceOptions = {}): Promise<TapDevice> {
+  static async open(options: TapDeviceOptions = {}): Promise<TapDevice> {
     return makeDevice(await attach('tap', withVnetHeader(options)), (attached) => new TapDevice(attached, options));
   }
 
   /** As `TunDevice.adopt`, for a TAP device. */
   static async adopt(fd: number, options: CarrierOptions = {}): Promise<TapDevice> {
     return makeDevice(adopt('tap', fd), (attached) => new TapDevice(attached, options));
+  }
+
+  /** The MAC address of the interface (`SIOCGIFHWADDR`). @throws VNIC_LINK_CLOSED, VNIC_DEVICE_GONE */
+  get mac(): MacAddress {
+    this.requireOpen('read the MAC address');
+    return readMac(this);
+  }
+
+  /**
+   * Sets the MAC address of the interface (`SIOCSIFHWADDR` on the device's own descriptor): a unicast one. Needs no
+   * privilege, other than by netlink or a socket. It may be up; stays on a device that persists.
+   * @throws VNIC_INVALID_ARGUMENT, VNIC_LINK_CLOSED, VNIC_DEVICE_GONE
+   */
+  setMac(mac: MacAddress): void {
+    this.requireOpen('set the MAC address');
+    setMac(this, mac);
+  }
+
+  /**
+   * Chooses by destination which frames the kernel gives to the reader (`TUNSETTXFILTER`), as a network card does; the rest
+   * is counted in the interface's `txDropped`. For all queues, until it is changed: it stays on a device that
+   * persists, and no call tells what is set. Needs no privilege.
+   * @param filter undefined lets everything pass
+   * @returns how many of the addresses, up to 8 and unicast ones first, are compared exactly; the others are hashed
+   * @throws VNIC_INVALID_ARGUMENT, VNIC_LINK_CLOSED, VNIC_DEVICE_GONE
+   */
+  setTxFilter(filter: TxFilter | undefined): number {
+    this.requireOpen('set the destination filter');
+    return setTxFilter(this, filter);
+  }
+
+  /**
+   * Chooses by a classic BPF program which frames the kernel gives to the reader, and how much of each
+   * (`TUNATTACHFILTER`): the result is the number of bytes to keep, and 0 drops the frame, which the interface counts in
+   * `txDropped`. Needs no privilege, unlike an eBPF program. For all queues, until it is taken away, another is set, or
+   * this object is closed.
+   * @param instructions 1 to 4096 of eight bytes in host order (`struct sock_filter`), copied; undefined takes the filter away,
+   *   whoever set it
+   * @throws VNIC_INVALID_ARGUMENT when the kernel takes it for no program, and keeps the filter that was set;
+   *   VNIC_LINK_CLOSED, VNIC_DEVICE_GONE
+   */
+  setFilter(instructions: Uint8Array | undefined): void {
+    this.requireOpen('set the filter');
+    this.#filter.set(instructions);
+  }
+
+  protected override async closeCarrier(): Promise<void> {
+    // The program is in our memory, and another process could not attach to a device that still names it.
+    this.#filter.release();
+    await super.closeCarrier();
   }
 }
 
@@ -143,7 +111,16 @@ async function makeDevice<Device>(attached: Attached, make: (attached: Attached)
   }
 }
 
-/** Offload needs the header; without, it stays what the caller said. */
-function withVnetHeader(options: DeviceOptions): OpenOptions {
-  return wantsOffload(options.offload) || options.superPackets ? { ...options, vnetHeader: true } : options;
+/** Offload needs the header, at its shortest; without, it stays what the caller said. */
+function withVnetHeader(options: TapDeviceOptions): TapOpenOptions {
+  if (!wantsOffload(options.offload) && !options.superPackets) return options;
+  const { vnetHeaderLen = VNET_HEADER_LEN } = options;
+  if (vnetHeaderLen !== VNET_HEADER_LEN) {
+    throw invalidArgument(
+      'open a device with offload',
+      `a vnetHeaderLen of ${VNET_HEADER_LEN}, or none`,
+      vnetHeaderLen,
+    );
+  }
+  return { ...options, vnetHeader: true };
 }

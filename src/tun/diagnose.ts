@@ -26,8 +26,11 @@ export interface AttachRequest extends NetnsOptions {
   readonly kind: 'tun' | 'tap';
   /** Empty or a pattern when the kernel chooses. */
   readonly name: string;
-  readonly multiQueue: boolean;
-  readonly exclusive: boolean;
+  readonly multiQueue?: boolean;
+  readonly exclusive?: boolean;
+  readonly ifindex?: number;
+  readonly packetInfo?: boolean;
+  readonly napiFrags?: boolean;
 }
 
 /** The error for an `open("/dev/net/tun")` that failed with this errno. */
@@ -59,8 +62,13 @@ export function diagnoseAttach(attempted: string, request: AttachRequest, number
   const device = request.name === '' || request.name.includes('%') ? undefined : lookUp(request);
   switch (number) {
     case errno.EPERM:
+      if (request.napiFrags && hasCapability(Capability.netAdmin) && inUserNamespace()) return noFragments(fields);
       return device === undefined ? noPrivilege(fields) : owned(fields, device);
+    case errno.EFAULT:
+      return staleFilter(fields, request);
     case errno.EBUSY:
+    case errno.EEXIST:
+      if (request.ifindex !== undefined && device === undefined) return indexTaken(fields, request, request.ifindex);
       return request.exclusive && device !== undefined ? exists(fields, device) : busy(fields, request);
     case errno.EINVAL:
       return mismatch(fields, request, device);
@@ -120,6 +128,33 @@ function noPrivilege(fields: Fields): VnicError {
     ...fields,
     reason: foreign,
     hint: 'Make the network namespace together with the user namespace: `unshare --user --map-root-user --net COMMAND`.',
+  });
+}
+
+/** The driver asks for the capability with `capable()`, not in the namespace's own user namespace. */
+function noFragments(fields: Fields): VnicError {
+  return new VnicError('VNIC_NO_PRIVILEGE', {
+    ...fields,
+    reason: 'fragments (napiFrags) need CAP_NET_ADMIN in the first user namespace, and this process is in another one',
+    hint: 'Leave napiFrags out, or run it as root without a user namespace: `sudo unshare --net COMMAND`.',
+  });
+}
+
+/** A queue that attaches gets the device's classic filter, which the driver reads from where its process had it. */
+function staleFilter(fields: Fields, { name }: AttachRequest): VnicError {
+  return new VnicError('VNIC_STALE_FILTER', {
+    ...fields,
+    reason: `${name} has a filter of a program that has ended, and the kernel cannot read it any more`,
+    hint: `Take it away: \`sudo vnic set ${name} --no-filter\`.`,
+  });
+}
+
+function indexTaken(fields: Fields, request: AttachRequest, ifindex: number): VnicError {
+  const other = lookUp(request, ifindex);
+  return new VnicError('VNIC_DEVICE_EXISTS', {
+    ...fields,
+    reason: `the index ${ifindex} belongs to ${other?.name ?? 'another interface'}`,
+    hint: 'Choose another index, or leave it out and let the kernel choose.',
   });
 }
 
@@ -184,9 +219,9 @@ function mismatch(fields: Fields, request: AttachRequest, device: LinkInfo | und
   });
 }
 
-function lookUp(request: AttachRequest): LinkInfo | undefined {
+function lookUp(request: AttachRequest, link: string | number = request.name): LinkInfo | undefined {
   try {
-    return getLinkSync(request.name, request);
+    return getLinkSync(link, request);
   } catch {
     // A diagnosis must not hide the error that it explains.
     return undefined;

@@ -1,11 +1,11 @@
-/** The queues of a multi-queue device: `TUNSETQUEUE` and `TUNSETSTEERINGEBPF` on one of its descriptors. */
+/** The queues of a multi-queue device: `TUNSETQUEUE` on one of its descriptors. */
 
-import { invalidArgument, VnicError } from '../base/index.ts';
+import { VnicError } from '../base/index.ts';
 import { errno, nativeCore, systemError } from '../native/index.ts';
 import { readFlags } from './attach.ts';
 import { Iff, TunIoctl } from './constants.ts';
 import { deviceGone } from './diagnose.ts';
-import { emitInt, emitInterfaceRequest } from './interface-request.ts';
+import { emitInterfaceRequest } from './interface-request.ts';
 
 /** Whether this descriptor's queue is detached. @throws VNIC_QUEUE_MODE, VNIC_DEVICE_GONE */
 export function isDetached(fd: number, name: string): boolean {
@@ -26,16 +26,4 @@ export function setAttached(fd: number, name: string, attached: boolean): void {
   if (result === -errno.EBADFD) throw deviceGone(name);
   if (result >= 0) return;
   throw systemError(`${attached ? 'attach' : 'detach'} a queue of ${name}`, 'ioctl(TUNSETQUEUE)', -result);
-}
-
-/** @param programFd a socket filter program; undefined takes the program of the device away. */
-export function setSteering(fd: number, name: string, programFd: number | undefined): void {
-  const attempted = `steer ${name}`;
-  const result = nativeCore().ioctl(fd, TunIoctl.setSteeringBpf, emitInt(programFd ?? -1));
-  if (result >= 0) return;
-  if (result === -errno.EBADFD) throw deviceGone(name);
-  if (result === -errno.EBADF || result === -errno.EINVAL) {
-    throw invalidArgument(attempted, 'the descriptor of a socket filter program', programFd);
-  }
-  throw systemError(attempted, 'ioctl(TUNSETSTEERINGEBPF)', -result);
 }
