@@ -40,8 +40,8 @@ static const struct native_function basic_functions[] = {
 };
 
 static const struct native_function *const function_tables[] = {
-	basic_functions, offload_functions, udp_functions,    aead_functions,
-	bpf_functions,   netns_functions,   filter_functions,
+	basic_functions, offload_functions, udp_functions, aead_functions,
+	bpf_functions, netns_functions, filter_functions,
 };
 
 /* Runs when the environment ends, also by worker.terminate(): nothing of it may stay open. */

@@ -20,6 +20,7 @@ const peers = [
   ['tshark', 'tshark'],
   ['iperf3', 'iperf3'],
   ['ip', 'iproute2'],
+  ['tc', 'iproute2'],
   ['nft', 'nftables'],
   ['tunctl', 'uml-utilities'],
   ['ethtool', 'ethtool'],

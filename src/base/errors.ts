@@ -74,10 +74,6 @@ export const errorCatalogue = {
     exit: 'usage',
   },
   VNIC_TOO_MANY_QUEUES: { title: 'The device has as many queues as the kernel allows.', exit: 'tempFailure' },
-  VNIC_STALE_FILTER: {
-    title: 'The device has a filter of a program that has ended, so that no queue can be attached.',
-    exit: 'unavailable',
-  },
   VNIC_LINK_UP: { title: 'The device is up, and what was asked for needs it to be down.', exit: 'tempFailure' },
   VNIC_LINK_IN_USE: { title: 'Another interface that uses the device forbids the change.', exit: 'tempFailure' },
   VNIC_WORKER_FAILED: { title: 'A worker thread that runs a queue ended with an error.', exit: 'software' },

@@ -41,6 +41,7 @@ export const TunIoctl: Readonly<
     | 'getIff'
     | 'getSndBuf'
     | 'setSndBuf'
+    | 'detachFilter'
     | 'getVnetHdrSz'
     | 'setVnetHdrSz'
     | 'setQueue'
@@ -68,6 +69,8 @@ export const TunIoctl: Readonly<
   getIff: request(READ, 210),
   getSndBuf: request(READ, 211),
   setSndBuf: request(WRITE, 212),
+  // Of `struct sock_fprog`.
+  detachFilter: request(WRITE, 214, 16),
   getVnetHdrSz: request(READ, 215),
   setVnetHdrSz: request(WRITE, 216),
   setQueue: request(WRITE, 217),

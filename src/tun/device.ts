@@ -82,8 +82,8 @@ export class TapDevice extends TunTapDevice {
   /**
    * Chooses by a classic BPF program which frames the kernel gives to the reader, and how much of each
    * (`TUNATTACHFILTER`): the result is the number of bytes to keep, and 0 drops the frame, which the interface counts in
-   * `txDropped`. Needs no privilege, unlike an eBPF program. For all queues, until it is taken away, another is set, or
-   * this object is closed.
+   * `txDropped`. Needs no privilege, unlike an eBPF program. For the queues that are attached, until it is taken away,
+   * another is set, or this object is closed; the kernel gives it to no queue that is opened later.
    * @param instructions 1 to 4096 of eight bytes in host order (`struct sock_filter`), copied; undefined takes the filter away,
    *   whoever set it
    * @throws VNIC_INVALID_ARGUMENT when the kernel takes it for no program, and keeps the filter that was set;
@@ -94,8 +94,12 @@ export class TapDevice extends TunTapDevice {
     this.#filter.set(instructions);
   }
 
+  override attachQueue(): void {
+    super.attachQueue();
+    this.#filter.renew();
+  }
+
   protected override async closeCarrier(): Promise<void> {
-    // The program is in our memory, and another process could not attach to a device that still names it.
     this.#filter.release();
     await super.closeCarrier();
   }

@@ -29,7 +29,6 @@ export interface AttachRequest extends NetnsOptions {
   readonly multiQueue?: boolean;
   readonly exclusive?: boolean;
   readonly ifindex?: number;
-  readonly packetInfo?: boolean;
   readonly napiFrags?: boolean;
 }
 
@@ -64,8 +63,6 @@ export function diagnoseAttach(attempted: string, request: AttachRequest, number
     case errno.EPERM:
       if (request.napiFrags && hasCapability(Capability.netAdmin) && inUserNamespace()) return noFragments(fields);
       return device === undefined ? noPrivilege(fields) : owned(fields, device);
-    case errno.EFAULT:
-      return staleFilter(fields, request);
     case errno.EBUSY:
     case errno.EEXIST:
       if (request.ifindex !== undefined && device === undefined) return indexTaken(fields, request, request.ifindex);
@@ -137,15 +134,6 @@ function noFragments(fields: Fields): VnicError {
     ...fields,
     reason: 'fragments (napiFrags) need CAP_NET_ADMIN in the first user namespace, and this process is in another one',
     hint: 'Leave napiFrags out, or run it as root without a user namespace: `sudo unshare --net COMMAND`.',
-  });
-}
-
-/** A queue that attaches gets the device's classic filter, which the driver reads from where its process had it. */
-function staleFilter(fields: Fields, { name }: AttachRequest): VnicError {
-  return new VnicError('VNIC_STALE_FILTER', {
-    ...fields,
-    reason: `${name} has a filter of a program that has ended, and the kernel cannot read it any more`,
-    hint: `Take it away: \`sudo vnic set ${name} --no-filter\`.`,
   });
 }
 

@@ -8,18 +8,18 @@
  * packet info and virtio-net header. The result is how many bytes the reader gets; 0 drops the frame, which the interface counts
  * in `txDropped`.
  *
- *   none -> setFilter -> in force for every queue -> setFilter(undefined), or close() of the device object that set it -> none
+ *   none -> set() -> in force for the queues that are attached -> set(undefined), or release() of the object that set it -> none
  *
- * The driver notes the address of the program in the memory of the process that set it, and reads it there again for each
- * queue that is attached later. The native core keeps that memory, and so a filter ends with the object that set it. A
- * process that is killed cannot take its filter away: if the device persists, a later attach is refused with EFAULT,
- * unless it is one without packet info (`IFF_NO_PI`), which skips the filter.
+ * The driver means to give the filter to queues that are attached later, too, and fails to (`native/filter.c`); a queue that
+ * the same object attaches again gets it from here. A process that is killed leaves no filter in force: those
+ * of its descriptors go with them.
  */
 
 import { invalidArgument, VnicError } from '../base/index.ts';
 import { errno, nativeCore } from '../native/index.ts';
 import { checkInstructions, INSTRUCTION_LEN } from './bpf-program.ts';
-import { type OpenDevice, type RefusalFields, refusal } from './device-ioctl.ts';
+import { TunIoctl } from './constants.ts';
+import { deviceIoctl, type OpenDevice, type RefusalFields, refusal } from './device-ioctl.ts';
 
 /** `BPF_MAXINSNS` of `linux/bpf_common.h`. */
 const MAX_INSTRUCTIONS = 4096;
@@ -27,7 +27,7 @@ const MAX_INSTRUCTIONS = 4096;
 /** The filter that one device object has set. */
 export class FrameFilter {
   readonly #device: OpenDevice;
-  #id = 0;
+  #instructions: Uint8Array | undefined;
 
   constructor(device: OpenDevice) {
     this.#device = device;
@@ -37,30 +37,33 @@ export class FrameFilter {
   set(instructions: Uint8Array | undefined): void {
     const attempted = `filter the frames of ${this.#device.name}`;
     if (instructions === undefined) {
-      this.#detached(attempted, nativeCore().tunDetachFilter(this.#device.fd, this.#id));
+      deviceIoctl(this.#device, { attempted, ioctl: 'TUNDETACHFILTER', request: TunIoctl.detachFilter, arg: 0 });
+      this.#instructions = undefined;
       return;
     }
     checkInstructions(instructions, attempted);
     const count = instructions.length / INSTRUCTION_LEN;
     if (count > MAX_INSTRUCTIONS) throw invalidArgument(attempted, `at most ${MAX_INSTRUCTIONS} instructions`, count);
-    const result = nativeCore().tunAttachFilter(this.#device.fd, instructions);
-    if (result < 0) throw this.#refusal(attempted, 'TUNATTACHFILTER', -result, badProgram);
-    this.#id = result;
+    this.#attach(instructions, attempted);
+    this.#instructions = instructions.slice();
+  }
+
+  /** For a queue that was detached meanwhile. @throws as `set` */
+  renew(): void {
+    if (this.#instructions === undefined) return;
+    this.#attach(this.#instructions, `filter the frames of ${this.#device.name} again`);
   }
 
   /** Takes away what this object has set. Harmless on a device that is gone. */
   release(): void {
-    if (this.#id !== 0) nativeCore().tunDetachFilter(this.#device.fd, this.#id);
-    this.#id = 0;
+    if (this.#instructions !== undefined) nativeCore().ioctl(this.#device.fd, TunIoctl.detachFilter, 0);
+    this.#instructions = undefined;
   }
 
-  #detached(attempted: string, result: number): void {
-    if (result < 0) throw this.#refusal(attempted, 'TUNDETACHFILTER', -result);
-    this.#id = 0;
-  }
-
-  #refusal(attempted: string, ioctl: string, number: number, explain?: Parameters<typeof refusal>[3]): VnicError {
-    return refusal(this.#device.name, { attempted, syscall: `ioctl(${ioctl})` }, number, explain);
+  #attach(instructions: Uint8Array, attempted: string): void {
+    const result = nativeCore().tunAttachFilter(this.#device.fd, instructions);
+    if (result >= 0) return;
+    throw refusal(this.#device.name, { attempted, syscall: 'ioctl(TUNATTACHFILTER)' }, -result, badProgram);
   }
 }
 

@@ -25,5 +25,7 @@ export function setAttached(fd: number, name: string, attached: boolean): void {
   const result = nativeCore().ioctl(fd, TunIoctl.setQueue, request);
   if (result === -errno.EBADFD) throw deviceGone(name);
   if (result >= 0) return;
+  // While there is a classic filter, the driver attaches the queue and reports that it could not read the filter again.
+  if (attached && !isDetached(fd, name)) return;
   throw systemError(`${attached ? 'attach' : 'detach'} a queue of ${name}`, 'ioctl(TUNSETQUEUE)', -result);
 }

@@ -1,7 +1,8 @@
 /**
  * The send buffer of a device (`TUNGETSNDBUF`, `TUNSETSNDBUF`): how many bytes that were written may be on their way
- * through the kernel at once. A packet counts, with the kernel's own overhead, until its last holder lets go of it, be it the queue
- * of another interface. Once they are more, a write finds no room, and the device is writable again when they are fewer.
+ * through the kernel at once. A packet counts, with the kernel's own overhead, until it is delivered, sent or queued for a
+ * reader; the queueing discipline of another interface can hold it for long. Once they are more, a write finds no room, and the
+ * device is writable again when they are fewer.
  */
 
 import { invalidArgument } from '../base/index.ts';

@@ -130,8 +130,8 @@ export abstract class TunTapDevice extends DeviceLink {
   }
 
   /**
-   * Limits what was written and the kernel has not let go of yet, for example because it waits in the queue of another
-   * interface (`TUNSETSNDBUF`). A packet counts with the kernel's overhead, some 1 KiB for a small one. While they are
+   * Limits what was written and the kernel has not let go of yet, for example because it waits in the queueing discipline
+   * of another interface (`TUNSETSNDBUF`). A packet counts with the kernel's overhead, some 1 KiB for a small one. While they are
    * more, writes find no room and wait for the device to become writable, as for any carrier that is full. For all queues that are
    * attached; a new descriptor starts without limit. Needs no privilege.
    * @param bytes 1 to 2147483647; undefined for no limit
@@ -186,6 +186,7 @@ export abstract class TunTapDevice extends DeviceLink {
 
   #apply(what: string, change: Pick<OpenOptions, 'owner' | 'group' | 'persist'>): void {
     this.requireOpen(what);
+    if (readFlags(this.fd) === undefined) throw deviceGone(this.name);
     applyOwnership(this.fd, `${what} of ${this.name}`, change);
   }
 

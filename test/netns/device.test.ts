@@ -104,6 +104,8 @@ describe('opening a device', () => {
       multiQueue: false,
       detached: false,
       persist: true,
+      napi: false,
+      napiFrags: false,
     });
     again.setPersist(false);
     await again.close();
