@@ -2,7 +2,7 @@
 
 import type { AccountInfo, InterfaceInfo } from '../netdev/index.ts';
 import type { AddressInfo, LinkInfo, RouteInfo } from '../netlink/index.ts';
-import type { Holder } from '../tun/index.ts';
+import type { HeldSettings, Holder } from '../tun/index.ts';
 import { printable, style } from './output.ts';
 
 /** `up`, `down`, or `up, no carrier`: of a TUN/TAP device that means that no program holds it. */
@@ -65,10 +65,17 @@ export function interfaceJson(info: InterfaceInfo, kind: string): Record<string,
 }
 
 /** The `--json` of `vnic show`: that of `vnic list` and what belongs to one interface. */
-export function detailedInterfaceJson(info: InterfaceInfo, kind: string): Record<string, unknown> {
+export function detailedInterfaceJson(
+  info: InterfaceInfo,
+  kind: string,
+  settings: HeldSettings | undefined,
+): Record<string, unknown> {
   const { link } = info;
   return {
     ...interfaceJson(info, kind),
+    linkType: link.linkType,
+    carrier: link.flags.includes('LOWER_UP'),
+    held: settings === undefined ? null : heldJson(settings),
     promiscuity: link.promiscuity,
     qdisc: link.qdisc ?? null,
     alias: link.alias ?? null,
@@ -91,6 +98,10 @@ function tunJson(info: InterfaceInfo, tun: NonNullable<LinkInfo['tun']>): Record
     queues: info.queues,
     holders: info.holders,
   };
+}
+
+function heldJson({ sendBuffer, vnetHeader, napi, napiFrags }: HeldSettings): Record<string, unknown> {
+  return { sendBuffer: sendBuffer ?? null, vnetHeader: vnetHeader ?? null, napi, napiFrags };
 }
 
 function accountJson(account: AccountInfo | undefined): Record<string, unknown> | null {

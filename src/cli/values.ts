@@ -82,6 +82,23 @@ export const parseInterfaceMac: Parser<MacAddress> = (text) => {
 /** Packets in the kernel's queue; it takes any u32, and more than a million would be a memory leak. */
 export const parseQueueLen: Parser<number> = wholeNumber(1, 1_000_000, 'packets');
 
+/** Bytes of the virtio-net header: `struct virtio_net_hdr` has 10, and the kernel takes no fewer. */
+export const parseVnetHeaderLen: Parser<number> = wholeNumber(10, 32, 'bytes');
+
+/** `ifindex` is an `int` of 1 and more. */
+export const parseIfindex: Parser<number> = wholeNumber(1, 0x7fff_ffff);
+
+/** Destinations that pass to the reader: MAC addresses and the word `allmulti`, joined by commas; `off` for all. */
+export const parseTxFilter: Parser<
+  { readonly addresses: readonly MacAddress[]; readonly allMulticast: boolean } | 'off'
+> = (text) => {
+  if (text === 'off') return 'off';
+  const parts = text.split(',');
+  const addresses = parts.filter((part) => part !== 'allmulti').map((part) => MacAddress.parse(part));
+  if (addresses.length > 0) return { addresses, allMulticast: parts.includes('allmulti') };
+  throw badValue(text, 'off, or MAC addresses joined by commas, for example 02:00:00:00:00:01,allmulti');
+};
+
 /** A text that is not empty. */
 export const parseText: Parser<string> = (text) => {
   if (text !== '') return text;

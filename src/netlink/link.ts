@@ -127,6 +127,11 @@ export interface LinkChange {
   readonly multicast?: boolean;
   /** Packets. */
   readonly txQueueLen?: number;
+  /**
+   * Plug it in or out, where the driver has a carrier to set: TUN/TAP devices that somebody holds, dummies.
+   * Others refuse it: VNIC_UNSUPPORTED.
+   */
+  readonly carrier?: boolean;
   /** The new name. */
   readonly name?: string;
   /** Free text of up to 255 bytes; empty takes it away. */
@@ -259,6 +264,7 @@ export function putLinkChange(
   if (change.mac !== undefined) builder.bytes(Ifla.ADDRESS, change.mac.bytes);
   if (change.mtu !== undefined) builder.u32(Ifla.MTU, change.mtu);
   if (change.txQueueLen !== undefined) builder.u32(Ifla.TXQLEN, change.txQueueLen);
+  if (change.carrier !== undefined) builder.bytes(Ifla.CARRIER, Uint8Array.of(change.carrier ? 1 : 0));
   if (change.name !== undefined) builder.text(Ifla.IFNAME, change.name);
   if (change.alias !== undefined) builder.bytes(Ifla.IFALIAS, new TextEncoder().encode(change.alias));
   if (change.group !== undefined) builder.u32(Ifla.GROUP, change.group);

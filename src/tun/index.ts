@@ -8,6 +8,7 @@ export { TapDevice, TunDevice } from './device.ts';
 export { DeviceLink } from './device-link.ts';
 export type { CarrierOptions, DeviceOptions, TapDeviceOptions } from './device-options.ts';
 export { mayOpenNode } from './diagnose.ts';
+export { type HeldSettings, readHeldSettings } from './held-settings.ts';
 export { describeHolders, findAllHolders, findHolders, type Holder } from './holders.ts';
 export { makePersistent, type PersistentDevice } from './make-persistent.ts';
 export type { OffloadInfo, OffloadOption, WriteSupport } from './offload.ts';

@@ -1,6 +1,7 @@
 /** What can be set and read on a TUN or TAP device that is open, beside its packets. */
 
 import { VnicError } from '../base/index.ts';
+import { nativeCore } from '../native/index.ts';
 import { applyOwnership, type DeviceFlags, type OpenOptions, readFlags } from './attach.ts';
 import { type BpfProgram, setBpfProgram } from './bpf-program.ts';
 import { setCarrier } from './carrier.ts';
@@ -9,6 +10,7 @@ import { readVnetHeaderLen } from './device-settings.ts';
 import { deviceGone } from './diagnose.ts';
 import { setLinkType } from './link-type.ts';
 import { setMessageLevel } from './message-level.ts';
+import { openDeviceNamespace, readNamespaceInode } from './namespace-inode.ts';
 import { isDetached, setAttached } from './queue.ts';
 import { NO_SEND_LIMIT, readSendBuffer, setSendBuffer } from './send-buffer.ts';
 import { readVnetByteOrder, setVnetByteOrder, type VnetByteOrder } from './vnet-header.ts';
@@ -27,17 +29,24 @@ export abstract class TunTapDevice extends DeviceLink {
     return found.flags;
   }
 
-  /** Keeps the device after its last descriptor is closed, or no longer (`TUNSETPERSIST`). */
+  /**
+   * Keeps the device after its last descriptor is closed, or no longer (`TUNSETPERSIST`).
+   * @throws VNIC_LINK_CLOSED, VNIC_DEVICE_GONE
+   */
   setPersist(persist: boolean): void {
     this.#apply('set persistence', { persist });
   }
 
-  /** Numeric user id that may attach without CAP_NET_ADMIN (`TUNSETOWNER`). */
+  /**
+   * Numeric user id that may attach without CAP_NET_ADMIN (`TUNSETOWNER`); it cannot be taken back. On most kernels one who attaches must
+   * be of the group as well, if there is one.
+   * @throws VNIC_SYSTEM_CALL with EINVAL for an id without a mapping in the user namespace, VNIC_LINK_CLOSED, VNIC_DEVICE_GONE
+   */
   setOwner(owner: number): void {
     this.#apply('set the owner', { owner });
   }
 
-  /** Numeric group id that may attach without CAP_NET_ADMIN (`TUNSETGROUP`). */
+  /** Numeric group id that may attach without CAP_NET_ADMIN (`TUNSETGROUP`). As `setOwner`. */
   setGroup(group: number): void {
     this.#apply('set the group', { group });
   }
@@ -182,6 +191,29 @@ export abstract class TunTapDevice extends DeviceLink {
   setMessageLevel(mask: number): void {
     this.requireOpen('set the message level');
     setMessageLevel(this, mask);
+  }
+
+  /**
+   * The network namespace that the device is in, which need not be that of this process (`TUNGETDEVNETNS`, Linux 5.2): the
+   * number in `net:[4026531840]` of `/proc/PID/ns/net`, unique while the namespace is in being. Needs CAP_NET_ADMIN there.
+   * @throws VNIC_NO_PRIVILEGE, VNIC_UNSUPPORTED, VNIC_LINK_CLOSED, VNIC_DEVICE_GONE
+   */
+  get namespaceInode(): number {
+    this.requireOpen('read the network namespace');
+    return readNamespaceInode(this);
+  }
+
+  /**
+   * Opens that namespace.
+   * @returns a descriptor for `setns(2)`, `IFLA_NET_NS_FD` and the like, which keeps the namespace in being. It belongs to
+   *   the caller, who closes it.
+   * @throws VNIC_NO_PRIVILEGE, VNIC_UNSUPPORTED, VNIC_LINK_CLOSED, VNIC_DEVICE_GONE
+   */
+  openNamespace(): number {
+    this.requireOpen('open the network namespace');
+    const fd = openDeviceNamespace(this);
+    nativeCore().disown(fd);
+    return fd;
   }
 
   #apply(what: string, change: Pick<OpenOptions, 'owner' | 'group' | 'persist'>): void {

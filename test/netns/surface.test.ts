@@ -5,8 +5,9 @@
  *   this process <- fd -> tunX / tapX <- kernel of a private namespace -> ip, ethtool, bridge
  */
 
-import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, fstatSync, readFileSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 
@@ -659,6 +660,103 @@ describe('TUNSETDEBUG', () => {
   });
 });
 
+describe('TUNGETDEVNETNS', () => {
+  it('tells the namespace of the device, also after the device has moved', async () => {
+    const device = await openTun();
+    const own = statSync('/proc/self/ns/net').ino;
+    expect(device.namespaceInode).toBe(own);
+    const holder = spawn('unshare', ['--net', 'sh', '-c', 'echo; cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    try {
+      await once(holder.stdout, 'data');
+      const other = statSync(`/proc/${holder.pid}/ns/net`).ino;
+      expect(other).not.toBe(own);
+      ip(`link set s0 netns ${holder.pid}`);
+      expect(device.namespaceInode).toBe(other);
+      const fd = device.openNamespace();
+      expect(fstatSync(fd).ino).toBe(other);
+      closeSync(fd);
+    } finally {
+      holder.stdin.end();
+      await once(holder, 'exit');
+    }
+  });
+});
+
+/** A child with these ids and no capability, in front of a node that everybody may open. */
+describe('a device with an owner and a group', () => {
+  const program = `import { TapDevice } from '${new URL('../../dist/tun/index.js', import.meta.url).href}';
+    import { MacAddress } from '${new URL('../../dist/base/index.js', import.meta.url).href}';
+    try {
+      const device = await TapDevice.open({ name: 's0', mustExist: true });
+      device.setMac(MacAddress.parse('02:00:00:00:00:55'));
+      device.setSendBuffer(10_000);
+      device.setCarrier(false);
+      device.setTxFilter(undefined);
+      device.setFilter(Uint8Array.of(6, 0, 0, 0, 0, 0, 0, 0));
+      device.setLinkType('ether');
+      let namespace = 'told';
+      try {
+        device.namespaceInode;
+      } catch (error) {
+        namespace = error.code;
+      }
+      await device.close();
+      console.log(JSON.stringify({ code: 'none', namespace }));
+    } catch (error) {
+      console.log(JSON.stringify(error));
+    }`;
+  const openAs = (uid: number, gid: number): { code: string; reason?: string; hint?: string; namespace?: string } => {
+    const node = 'mount -t tmpfs tmpfs /dev/net && mknod -m 0666 /dev/net/tun c 10 200 && exec "$@"';
+    const user = ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--inh-caps=-all'];
+    const shell = ['--mount', 'sh', '-c', node, 'sh'];
+    const argv = [...shell, ...user, process.execPath, '--input-type=module', '-e', program];
+    return JSON.parse(execFileSync('unshare', argv, { encoding: 'utf8' })) as ReturnType<typeof openAs>;
+  };
+  /** Ids other than root, and a node, can only be had as root of the machine. */
+  const isRealRoot = readFileSync('/proc/self/uid_map', 'utf8').trim().split(/\s+/)[2] === '4294967295';
+
+  const make = async (options: TapDeviceOptions): Promise<void> => {
+    await openTap({ persist: true, ...options });
+    await opened.pop()?.close();
+  };
+
+  it('is attached to and set up by its owner without privilege, and refused to others', async () => {
+    if (!isRealRoot) return;
+    await make({ owner: 4242 });
+    expect(openAs(4242, 4243)).toEqual({ code: 'none', namespace: 'VNIC_NO_PRIVILEGE' });
+    expect(shown().address).toBe('02:00:00:00:00:55');
+    const other = openAs(4244, 4243);
+    expect(other.code).toBe('VNIC_DEVICE_OWNED');
+    expect(other.reason).toBe('s0 belongs to user 4242; this process runs as uid 4244, gid 4243');
+    expect(other.hint).toContain('vnic set s0 --owner 4244');
+  });
+
+  it('is attached to by its group, and refused to others', async () => {
+    if (!isRealRoot) return;
+    await make({ group: 4243 });
+    expect(openAs(4242, 4243).code).toBe('none');
+    expect(openAs(4242, 4244)).toMatchObject({
+      code: 'VNIC_DEVICE_OWNED',
+      reason: 's0 belongs to group 4243; this process runs as uid 4242, gid 4244',
+    });
+  });
+
+  it('that has both is attached to by who is both', async () => {
+    if (!isRealRoot) return;
+    await make({ owner: 4242, group: 4243 });
+    const [both, ownerOnly, groupOnly, neither] = [openAs(4242, 4243), openAs(4242, 1), openAs(1, 4243), openAs(1, 1)];
+    expect([both?.code, neither?.code]).toEqual(['none', 'VNIC_DEVICE_OWNED']);
+    // Some kernels take either, most want both.
+    expect(ownerOnly?.code).toBe(groupOnly?.code);
+  });
+
+  it('is open to everybody while it has neither', async () => {
+    if (!isRealRoot) return;
+    await make({});
+    expect(openAs(4242, 4243).code).toBe('none');
+  });
+});
+
 const settings: [string, (device: TapDevice) => unknown][] = [
   ['sendBuffer', (device) => device.sendBuffer],
   ['setSendBuffer', (device) => device.setSendBuffer(1000)],
@@ -675,6 +773,8 @@ const settings: [string, (device: TapDevice) => unknown][] = [
   ['vnetByteOrder', (device) => device.vnetByteOrder],
   ['setVnetByteOrder', (device) => device.setVnetByteOrder('little')],
   ['setMessageLevel', (device) => device.setMessageLevel(1)],
+  ['namespaceInode', (device) => device.namespaceInode],
+  ['openNamespace', (device) => device.openNamespace()],
   ['flags', (device) => device.flags],
   ['setPersist', (device) => device.setPersist(false)],
   ['setOwner', (device) => device.setOwner(0)],

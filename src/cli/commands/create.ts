@@ -19,11 +19,13 @@ import { usageError } from '../report-error.ts';
 import {
   option,
   parseCidr,
+  parseIfindex,
   parseInterfaceMac,
   parseMtu,
   parseQueueLen,
   parseText,
   parseValue,
+  parseVnetHeaderLen,
   repeatableOption,
 } from '../values.ts';
 
@@ -45,6 +47,8 @@ interface CreateOptions extends NetnsOptions, BridgeOptions, CommonLinkOptions {
   readonly multiQueue?: true;
   readonly packetInfo?: true;
   readonly vnetHeader?: true;
+  readonly vnetHeaderLen?: number;
+  readonly ifindex?: number;
 }
 
 /** The other end of a veth pair. */
@@ -79,11 +83,16 @@ export function define(command: Command): void {
     .option('--multi-queue', 'let several descriptors attach, one a queue')
     .option('--packet-info', 'put struct tun_pi before each packet')
     .option('--vnet-header', 'put struct virtio_net_hdr before each packet')
+    .addOption(option('--vnet-header-len <bytes>', 'its length, 10 to 32; default 10', parseVnetHeaderLen))
+    .addOption(option('--ifindex <number>', 'index of the interface; default chosen by the kernel', parseIfindex))
     .action(create);
   addCommonLinkOptions(command);
   addBridgeOptions(command).addHelpText(
     'after',
     `
+A carrier, a send buffer and NAPI belong to the program that holds the device and cannot be given to it beforehand;
+\`vnic set\` changes the carrier of a device that is held.
+
 Examples:
   sudo vnic create tap0 --tap --owner root                 as tunctl -t tap0 -u root
   sudo vnic create tun%d --tun --address 10.0.0.1/24 --address fd00::1/64 --up
@@ -220,6 +229,9 @@ async function orExists<T>(name: string, opened: Promise<T>): Promise<T> {
     return await opened;
   } catch (error) {
     if (!isVnicError(error, 'VNIC_DEVICE_EXISTS') || name.includes('%')) throw error;
+    const { getLinkSync } = await import('../../netlink/index.ts');
+    // It may be the index that is taken.
+    if (getLinkSync(name) === undefined) throw error;
     throw new VnicError(error.code, {
       attempted: `create ${name}`,
       reason: `${name} exists already`,

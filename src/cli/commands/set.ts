@@ -4,8 +4,9 @@ import { type Command, Option } from 'commander';
 
 import type { Cidr, MacAddress } from '../../base/index.ts';
 import type { DeviceRoute } from '../../netdev/index.ts';
-import type { LinkChange, LinkInfo, Netlink } from '../../netlink/index.ts';
+import type { LinkChange, LinkInfo, Netlink, TunInfo } from '../../netlink/index.ts';
 import type { NetnsOptions, NetnsSelector } from '../../netns/index.ts';
+import type { TunTapDevice } from '../../tun/index.ts';
 import {
   addBridgeOptions,
   addCommonLinkOptions,
@@ -27,7 +28,9 @@ import {
   parseOnOff,
   parseQueueLen,
   parseText,
+  parseTxFilter,
   parseValue,
+  parseVnetHeaderLen,
   repeatableOption,
 } from '../values.ts';
 
@@ -42,6 +45,10 @@ interface SetOptions extends NetnsOptions, BridgeOptions, PortOptions, CommonLin
   readonly owner?: string;
   readonly group?: string;
   readonly persist?: boolean;
+  readonly linkType?: string;
+  readonly vnetHeaderLen?: number;
+  readonly txFilter?: ReturnType<typeof parseTxFilter>;
+  readonly carrier?: boolean;
   readonly addAddress?: readonly Cidr[];
   readonly removeAddress?: readonly Cidr[];
   readonly addRoute?: readonly string[];
@@ -53,8 +60,8 @@ interface SetOptions extends NetnsOptions, BridgeOptions, PortOptions, CommonLin
 export function define(command: Command): void {
   command
     .description(
-      'Change an interface: any, except for --owner, --group and --persist, which only TUN/TAP devices have, and the settings\n' +
-        'of bridges and their ports.',
+      'Change an interface: any, except for --owner, --group, --persist, --link-type, --vnet-header-len and --tx-filter,\n' +
+        'which only TUN/TAP devices have, and the settings of bridges and their ports.',
     )
     .argument('<interface>', 'its name')
     .addOption(new Option('--up', 'bring it up').conflicts('down'))
@@ -69,6 +76,18 @@ export function define(command: Command): void {
     .addOption(
       option('--persist <on|off>', 'keep it when nobody holds it; "off" deletes one that nobody holds', parseOnOff),
     )
+    .addOption(
+      option('--link-type <type>', 'what it says that it carries: ether, none, ppp, ... or a number', parseText),
+    )
+    .addOption(option('--vnet-header-len <bytes>', 'length of its virtio-net header, 10 to 32', parseVnetHeaderLen))
+    .addOption(
+      option(
+        '--tx-filter <macs|off>',
+        'destinations whose frames its reader gets: MAC[,MAC...][,allmulti]',
+        parseTxFilter,
+      ),
+    )
+    .addOption(option('--carrier <on|off>', 'plug in or out a device that somebody holds', parseOnOff))
     .addOption(repeatableOption('--add-address <cidr>', 'address with its prefix length', parseCidr))
     .addOption(repeatableOption('--remove-address <cidr>', 'address with its prefix length', parseCidr))
     .addOption(repeatableOption('--add-route <route>', 'CIDR[,via=ADDR][,metric=N] through the interface', parseText))
@@ -86,9 +105,11 @@ export function define(command: Command): void {
   addPortOptions(command).addHelpText(
     'after',
     `
-The changes are made in this order: owner, group, persistence; routes and addresses removed; down; MAC, MTU, name,
-flags, queue length, alias; further names; bridge and settings of bridge and port; addresses added; up; routes added; moved last. After an error, those before it are in force.
-Owner, group and persistence need the device to be free: the process that holds it is named otherwise.
+The changes are made in this order: link type, header, filter, owner, group, persistence; routes and addresses removed;
+down; MAC, MTU, name, flags, queue length, carrier, alias; further names; bridge and settings of bridge and port;
+addresses added; up; routes added; moved last. After an error, those before it are in force. Those from link type to
+persistence need the device to be free: the process that holds it is named otherwise. A link type needs it to be down as
+well. The carrier, in turn, needs a holder, and ends with it.
 
 Examples:
   sudo vnic set tap0 --owner $USER --mtu 9000 --up
@@ -117,7 +138,7 @@ async function set(name: string, options: SetOptions): Promise<void> {
   await withNetlink(options, async (netlink) => {
     const link = await netlink.links.get(name);
     await checkChange(link, options);
-    if (!(await setOwnership(netlink, link, options))) return;
+    if (!(await setByAttaching(netlink, link, options))) return;
     // Before the interface goes down, which takes its routes and IPv6 addresses with it.
     for (const route of routesToRemove) await netlink.routes.remove({ ...route, link: link.name });
     for (const cidr of options.removeAddress ?? []) await netlink.addresses.remove(link.name, cidr);
@@ -174,6 +195,14 @@ async function checkChange(link: LinkInfo, options: SetOptions): Promise<void> {
     throw usageError(attempted, `${link.name} is a TUN device, which has no MAC address`, 'Leave --mac out.');
   }
   for (const cidr of options.addAddress ?? []) checkInterfaceAddress(cidr, attempted);
+  if (options.carrier !== undefined) await requireHolder(link, attempted, options);
+  if (options.txFilter !== undefined && link.tun?.kind === 'tun') {
+    throw usageError(
+      attempted,
+      `${link.name} is a TUN device, whose packets have no MAC address`,
+      'Leave --tx-filter out.',
+    );
+  }
   if (options.moveTo !== undefined && (options.addAddress ?? options.addRoute) !== undefined) {
     throw usageError(attempted, 'addresses and routes do not move along', 'Add them there, with --netns, afterwards.');
   }
@@ -183,36 +212,50 @@ async function checkChange(link: LinkInfo, options: SetOptions): Promise<void> {
   }
 }
 
-function linkChange({ mtu, mac, promisc, txqueuelen, name, alias }: SetOptions): LinkChange {
+/** With nobody attached the kernel has no carrier to set, and whoever attaches brings it back. */
+async function requireHolder(link: LinkInfo, attempted: string, options: NetnsOptions): Promise<void> {
+  const { findHolders } = await import('../../tun/index.ts');
+  if (link.tun === undefined || (link.tun.numQueues ?? 0) > 0) return;
+  if (link.flags.includes('LOWER_UP') || findHolders(link.name, options).length > 0) return;
+  throw usageError(
+    attempted,
+    `nobody holds ${link.name}: it has no carrier, and gets one with the program that attaches to it`,
+    'Set it while a program holds the device.',
+  );
+}
+
+function linkChange({ mtu, mac, promisc, txqueuelen, carrier, name, alias }: SetOptions): LinkChange {
   return {
     ...(mtu !== undefined && { mtu }),
     ...(mac !== undefined && { mac }),
     ...(promisc !== undefined && { promisc }),
     ...(txqueuelen !== undefined && { txQueueLen: txqueuelen }),
+    ...(carrier !== undefined && { carrier }),
     ...(name !== undefined && { name }),
     ...(alias !== undefined && { alias }),
   };
 }
 
-/** Returns false when the device went with its persistence. */
-async function setOwnership(netlink: Netlink, link: LinkInfo, options: SetOptions): Promise<boolean> {
-  const { owner, group, persist } = options;
-  if (owner === undefined && group === undefined && persist === undefined) return true;
+/** What takes a descriptor of the device. Returns false when the device went with its persistence. */
+async function setByAttaching(netlink: Netlink, link: LinkInfo, options: SetOptions): Promise<boolean> {
+  const { owner, group, persist, linkType, vnetHeaderLen, txFilter } = options;
+  if ([owner, group, persist, linkType, vnetHeaderLen, txFilter].every((value) => value === undefined)) return true;
   const { applyOwnership, requireTunTap, resolveGroup, resolveUser } = await import('../../netdev/index.ts');
-  const { TapDevice, TunDevice } = await import('../../tun/index.ts');
-  const tun = requireTunTap(link, `set ${link.name}`, 'Only TUN/TAP devices have an owner, a group and persistence.');
+  const { TapDevice } = await import('../../tun/index.ts');
+  const tun = requireTunTap(link, `set ${link.name}`, 'Only TUN/TAP devices have what was asked for.');
+  if (vnetHeaderLen !== undefined && !tun.vnetHeader) {
+    throw usageError(`set ${link.name}`, `${link.name} has no virtio-net header`, 'Make it with --vnet-header.');
+  }
   const changes = {
     ...(owner !== undefined && { owner: await resolveUser(owner) }),
     ...(group !== undefined && { group: await resolveGroup(group) }),
     ...(persist !== undefined && { persist }),
   };
-  const { packetInfo, vnetHeader, multiQueue } = tun;
-  // Attaching sets these anew, so they are passed as they are.
-  const { netns } = options;
-  const framing = { packetInfo, vnetHeader, multiQueue };
-  const open = { name: link.name, mustExist: true, ...framing, ...(netns !== undefined && { netns }) };
-  const device = tun.kind === 'tun' ? await TunDevice.open(open) : await TapDevice.open(open);
+  const device = await openAsItIs(link, tun, options);
   try {
+    if (linkType !== undefined) device.setLinkType(/^\d+$/.test(linkType) ? Number(linkType) : linkType);
+    if (txFilter !== undefined && device instanceof TapDevice)
+      device.setTxFilter(txFilter === 'off' ? undefined : txFilter);
     applyOwnership(device, changes);
   } finally {
     await device.close();
@@ -220,4 +263,16 @@ async function setOwnership(netlink: Netlink, link: LinkInfo, options: SetOption
   if (persist !== false || (await netlink.links.list()).some(({ index }) => index === link.index)) return true;
   printNote(`${link.name} is gone: nobody held it, and it no longer persists`);
   return false;
+}
+
+/** Attaching sets the framing anew, so it is passed as it is; and nobody is to see a carrier that comes and goes. */
+async function openAsItIs(link: LinkInfo, tun: TunInfo, { netns, vnetHeaderLen }: SetOptions): Promise<TunTapDevice> {
+  const { TapDevice, TunDevice } = await import('../../tun/index.ts');
+  const { packetInfo, vnetHeader, multiQueue } = tun;
+  const open = {
+    ...{ name: link.name, mustExist: true, packetInfo, vnetHeader, multiQueue, carrier: false },
+    ...(vnetHeaderLen !== undefined && { vnetHeaderLen }),
+    ...(netns !== undefined && { netns }),
+  };
+  return tun.kind === 'tun' ? TunDevice.open(open) : TapDevice.open(open);
 }

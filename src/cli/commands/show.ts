@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import type { InterfaceInfo } from '../../netdev/index.ts';
 import type { AddressInfo, BridgeInfo, BridgePortInfo, LinkInfo, LinkStatistics } from '../../netlink/index.ts';
 import type { NetnsOptions } from '../../netns/index.ts';
+import type { HeldSettings } from '../../tun/index.ts';
 import {
   accountText,
   addressText,
@@ -18,14 +19,17 @@ import { formatTable } from '../table.ts';
 
 export function define(command: Command): void {
   command
-    .description('Show flags, addresses, routes, statistics and holders of an interface. Needs no privilege.')
+    .description(
+      'Show flags, addresses, routes, statistics and holders of an interface. Needs no privilege, and attaches to nothing.',
+    )
     .argument('<interface>', 'its name')
     .option('--json', 'one object')
     .addHelpText(
       'after',
       `
 Received (RX) is what the kernel got: for a TUN/TAP device what programs wrote. Sent (TX) is what they read;
-"dropped" there counts packets that nobody read in time.
+"dropped" there counts packets that nobody read in time, or that a filter took out. Send buffer, virtio-net header and NAPI
+are those of the program that holds the device, and shown to whoever may debug it.
 
 Examples:
   vnic show tap0
@@ -36,14 +40,16 @@ Examples:
 
 async function show(name: string, options: NetnsOptions & { readonly json?: true }): Promise<void> {
   const { describeInterface, interfaceKind } = await import('../../netdev/index.ts');
+  const { readHeldSettings } = await import('../../tun/index.ts');
   const info = await describeInterface(name, options);
+  const settings = readHeldSettings(info.link.name, info.holders);
   const kind = interfaceKind(info.link);
   if (options.json) {
-    printJson(detailedInterfaceJson(info, kind));
+    printJson(detailedInterfaceJson(info, kind, settings));
     return;
   }
   print(`${style(['bold', 'cyan'], printable(info.link.name))}: ${kindText(kind)}, ${stateText(info.link)}`);
-  print(indent(formatTable(properties(info))));
+  print(indent(formatTable(properties(info, settings))));
   print('');
   print(indent(formatTable(statisticsRows(info.link.statistics))));
 }
@@ -52,7 +58,7 @@ function kindText(kind: string): string {
   return kind === 'tun' || kind === 'tap' ? `${kind.toUpperCase()} device` : kind;
 }
 
-function properties(info: InterfaceInfo): string[][] {
+function properties(info: InterfaceInfo, settings: HeldSettings | undefined): string[][] {
   const { link } = info;
   return [
     ['index', String(link.index)],
@@ -65,13 +71,17 @@ function properties(info: InterfaceInfo): string[][] {
     ...(info.master === undefined ? [] : [['port of', printable(info.master)]]),
     ...(link.bridgePort === undefined ? [] : portProperties(link.bridgePort)),
     ...(link.bridge === undefined ? [] : bridgeProperties(link.bridge)),
-    ...(link.tun === undefined ? [] : tunProperties(info, link.tun)),
+    ...(link.tun === undefined ? [] : tunProperties(info, link.tun, settings)),
     ...listed('addresses', info.addresses.map(addressLine)),
     ...listed('routes', info.routes.map(routeText)),
   ].map(([title = '', value = '']) => [style('dim', title), value]);
 }
 
-function tunProperties(info: InterfaceInfo, tun: NonNullable<LinkInfo['tun']>): string[][] {
+function tunProperties(
+  info: InterfaceInfo,
+  tun: NonNullable<LinkInfo['tun']>,
+  settings: HeldSettings | undefined,
+): string[][] {
   const framing = [tun.packetInfo && 'packet info', tun.vnetHeader && 'vnet header'].filter((part) => part !== false);
   return [
     ['owner', accountText(info.owner)],
@@ -80,6 +90,17 @@ function tunProperties(info: InterfaceInfo, tun: NonNullable<LinkInfo['tun']>): 
     ['framing', framing.length === 0 ? 'packets only' : framing.join(', ')],
     ['queues', `${info.queues}${tun.multiQueue ? ' (multi-queue)' : ''}`],
     ['held by', holdersText(info.holders)],
+    ...(settings === undefined ? [] : heldProperties(settings)),
+  ];
+}
+
+/** What only the holder's descriptor tells. */
+function heldProperties({ sendBuffer, vnetHeader, napi, napiFrags }: HeldSettings): string[][] {
+  const order = { native: 'in the order of the machine', little: 'little endian', big: 'big endian' };
+  return [
+    ['send buffer', sendBuffer === undefined ? 'no limit' : `${sendBuffer} bytes`],
+    ...(vnetHeader === undefined ? [] : [['vnet header', `${vnetHeader.len} bytes, ${order[vnetHeader.byteOrder]}`]]),
+    ['napi', napi ? (napiFrags ? 'yes, with fragments' : 'yes') : 'no'],
   ];
 }
 
