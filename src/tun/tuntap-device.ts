@@ -1,7 +1,7 @@
 /** What can be set and read on a TUN or TAP device that is open, beside its packets. */
 
 import { VnicError } from '../base/index.ts';
-import { nativeCore } from '../native/index.ts';
+import type { NetworkNamespace } from '../netns/index.ts';
 import { applyOwnership, type DeviceFlags, type OpenOptions, readFlags } from './attach.ts';
 import { type BpfProgram, setBpfProgram } from './bpf-program.ts';
 import { setCarrier } from './carrier.ts';
@@ -10,7 +10,7 @@ import { readVnetHeaderLen } from './device-settings.ts';
 import { deviceGone } from './diagnose.ts';
 import { setLinkType } from './link-type.ts';
 import { setMessageLevel } from './message-level.ts';
-import { openDeviceNamespace, readNamespaceInode } from './namespace-inode.ts';
+import { openDeviceNamespace } from './open-namespace.ts';
 import { isDetached, setAttached } from './queue.ts';
 import { NO_SEND_LIMIT, readSendBuffer, setSendBuffer } from './send-buffer.ts';
 import { readVnetByteOrder, setVnetByteOrder, type VnetByteOrder } from './vnet-header.ts';
@@ -194,26 +194,14 @@ export abstract class TunTapDevice extends DeviceLink {
   }
 
   /**
-   * The network namespace that the device is in, which need not be that of this process (`TUNGETDEVNETNS`, Linux 5.2): the
-   * number in `net:[4026531840]` of `/proc/PID/ns/net`, unique while the namespace is in being. Needs CAP_NET_ADMIN there.
+   * Opens the network namespace that the device is in, which need not be that of this process (`TUNGETDEVNETNS`, Linux 5.2): its
+   * `inode` is the number in `net:[4026531840]` of `/proc/PID/ns/net`. The handle keeps the namespace in being until
+   * the caller closes it. Needs CAP_NET_ADMIN there.
    * @throws VNIC_NO_PRIVILEGE, VNIC_UNSUPPORTED, VNIC_LINK_CLOSED, VNIC_DEVICE_GONE
    */
-  get namespaceInode(): number {
-    this.requireOpen('read the network namespace');
-    return readNamespaceInode(this);
-  }
-
-  /**
-   * Opens that namespace.
-   * @returns a descriptor for `setns(2)`, `IFLA_NET_NS_FD` and the like, which keeps the namespace in being. It belongs to
-   *   the caller, who closes it.
-   * @throws VNIC_NO_PRIVILEGE, VNIC_UNSUPPORTED, VNIC_LINK_CLOSED, VNIC_DEVICE_GONE
-   */
-  openNamespace(): number {
+  openNamespace(): NetworkNamespace {
     this.requireOpen('open the network namespace');
-    const fd = openDeviceNamespace(this);
-    nativeCore().disown(fd);
-    return fd;
+    return openDeviceNamespace(this);
   }
 
   #apply(what: string, change: Pick<OpenOptions, 'owner' | 'group' | 'persist'>): void {

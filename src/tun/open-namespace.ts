@@ -1,17 +1,13 @@
 /** The network namespace that a device is in (`TUNGETDEVNETNS`, Linux 5.2), wherever this process is. */
 
-import { fstatSync } from 'node:fs';
-
 import { VnicError } from '../base/index.ts';
 import { errno, nativeCore } from '../native/index.ts';
+import { NetworkNamespace } from '../netns/index.ts';
 import { TunIoctl } from './constants.ts';
 import { deviceIoctl, type OpenDevice, unsupported } from './device-ioctl.ts';
 
-/**
- * A descriptor of the namespace, owned by this thread's environment.
- * @throws VNIC_NO_PRIVILEGE, VNIC_UNSUPPORTED, VNIC_DEVICE_GONE
- */
-export function openDeviceNamespace(device: OpenDevice): number {
+/** @throws VNIC_NO_PRIVILEGE, VNIC_UNSUPPORTED, VNIC_DEVICE_GONE */
+export function openDeviceNamespace(device: OpenDevice): NetworkNamespace {
   const attempted = `open the network namespace of ${device.name}`;
   const call = { attempted, ioctl: 'TUNGETDEVNETNS', request: TunIoctl.getDevNetns, arg: 0 };
   const fd = deviceIoctl(device, call, (error, fields) => {
@@ -24,15 +20,5 @@ export function openDeviceNamespace(device: OpenDevice): number {
     });
   });
   nativeCore().own(fd);
-  return fd;
-}
-
-/** @throws as `openDeviceNamespace` */
-export function readNamespaceInode(device: OpenDevice): number {
-  const fd = openDeviceNamespace(device);
-  try {
-    return fstatSync(fd).ino;
-  } finally {
-    nativeCore().close(fd);
-  }
+  return new NetworkNamespace(fd, `namespace of ${device.name}`);
 }
