@@ -58,6 +58,16 @@ describe('vnic create', () => {
   });
 });
 
+describe('vnic create of what is no TUN/TAP device', () => {
+  it.each([
+    ['--ifindex', '7'],
+    ['--vnet-header-len', '12'],
+  ])('refuses %s', async (...option) => {
+    const { status, stderr } = await refused('create', 'br7', '--bridge', ...option);
+    expect([status, stderr]).toEqual([2, expect.stringContaining(`${option[0]} is for TUN/TAP devices`)]);
+  });
+});
+
 describe('vnic set', () => {
   it('sets what stays with a device that nobody holds', async () => {
     await vnic('create', 'tap0', '--tap', '--vnet-header');

@@ -124,7 +124,7 @@ async function create(name: string, options: CreateOptions): Promise<void> {
     );
   }
   const made = tun || tap ? createDevice(name, options, routes) : createLink(name, options, routes ?? []);
-  print(await orExists(name, made));
+  print(await orExists(name, options, made));
 }
 
 async function createDevice(
@@ -134,7 +134,7 @@ async function createDevice(
 ): Promise<string> {
   const { openDevice } = await import('../../netdev/index.ts');
   const { up, owner, group, mtu, mac, promisc, multiQueue, packetInfo, vnetHeader, netns, alias } = options;
-  const { txqueuelen, address, altname, master } = options;
+  const { txqueuelen, address, altname, master, ifindex, vnetHeaderLen } = options;
   const device = await openDevice({
     kind: options.tun ? 'tun' : 'tap',
     name,
@@ -147,6 +147,8 @@ async function createDevice(
     ...(multiQueue && { multiQueue }),
     ...(packetInfo && { packetInfo }),
     ...(vnetHeader && { vnetHeader }),
+    ...(vnetHeaderLen !== undefined && { vnetHeaderLen }),
+    ...(ifindex !== undefined && { ifindex }),
     ...(netns !== undefined && { netns }),
     ...(alias !== undefined && { alias }),
     ...(altname && { altNames: altname }),
@@ -208,7 +210,7 @@ function refuseStray(name: string, options: CreateOptions): void {
   const refuse = (flags: string, of: string): never => {
     throw usageError(attempted, `${flags} is for ${of}`, 'Leave it out, or see `vnic create --help`.');
   };
-  const ofDevices = ['owner', 'group', 'multiQueue', 'packetInfo', 'vnetHeader'] as const;
+  const ofDevices = ['owner', 'group', 'multiQueue', 'packetInfo', 'vnetHeader', 'vnetHeaderLen', 'ifindex'] as const;
   const isDevice = options.tun ?? options.tap ?? false;
   const stray = isDevice ? undefined : ofDevices.find((key) => options[key] !== undefined);
   if (stray !== undefined)
@@ -224,14 +226,14 @@ function parsePeer(text: string): Peer {
 }
 
 /** The library's hint speaks of its own option; here there are commands to name. */
-async function orExists<T>(name: string, opened: Promise<T>): Promise<T> {
+async function orExists<T>(name: string, options: NetnsOptions, opened: Promise<T>): Promise<T> {
   try {
     return await opened;
   } catch (error) {
     if (!isVnicError(error, 'VNIC_DEVICE_EXISTS') || name.includes('%')) throw error;
     const { getLinkSync } = await import('../../netlink/index.ts');
     // It may be the index that is taken.
-    if (getLinkSync(name) === undefined) throw error;
+    if (getLinkSync(name, options) === undefined) throw error;
     throw new VnicError(error.code, {
       attempted: `create ${name}`,
       reason: `${name} exists already`,
