@@ -1,10 +1,4 @@
-/**
- * Applying a thousand devices with an address and a route each, against the same work by an `ip -batch` script, and
- * applying again when nothing is to be done.
- *
- * `ip -batch` is measured as a process, for what it is. vnic is measured as a command, with the start of Node and the
- * reading of the file, and as a call in a process that runs already, as the service does it.
- */
+/** What a configuration file costs: many devices made by `vnic apply` and by `ip -batch`, and applied again. */
 
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,99 +6,112 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { inRoot } from '../scripts/process.mjs';
-import { figures, inTurn, ip, machine, median, range, ratio, table } from './lib.mjs';
+import { ip } from './lib/network.mjs';
+import { range, rangeCell, table } from './lib/tables.mjs';
+import { figures, inTurn, median, undisturbed } from './lib/turns.mjs';
 
-const DEVICES = 1000;
-const ROUNDS = 5;
+const AGAIN = 5;
 
-const { parseConfig } = await import(inRoot('dist/config/index.js'));
-const { applyConfig, takeDown } = await import(inRoot('dist/state/index.js'));
+export const title = 'Apply: a thousand devices with an address and a route each, against `ip -batch`';
+export const about =
+  '`ip -batch` is a process for what it is. vnic is measured as a command, with the start of Node and the reading of the ' +
+  'file, and as a call in a process that runs already, as the service does it. "Again" finds everything as it should be; its ' +
+  'ratio is to what `ip -batch` takes to make it.';
 
-const folder = mkdtempSync(join(tmpdir(), 'vnic-bench-'));
-const file = join(folder, 'vnic.yaml');
-const script = join(folder, 'ip.batch');
-const env = { ...process.env, VNIC_RUNTIME_DIRECTORY: join(folder, 'journals') };
-const where = { path: file, folder };
+export async function run({ rounds, seconds }) {
+  // A smoke run only sees that it works.
+  const devices = seconds < 0.5 ? 20 : 1000;
+  const place = preparePlace(devices);
+  try {
+    const kinds = kindsOf(place);
+    const results = await inTurn(kinds, rounds, (kind) => measure(kind));
+    const [baseline] = kinds;
+    const again = (name) => {
+      const all = figures(results, name, 'againMs').filter(Number.isFinite);
+      if (all.length === 0) return '–';
+      return `${range(all)} (${(median(all) / median(figures(results, baseline.name, 'applyMs'))).toFixed(2)}×)`;
+    };
+    return table(
+      ['applied by', 'ms', 'again, ms'],
+      kinds.map(({ name }) => [name, rangeCell(results, name, baseline.name, 'applyMs', 0), again(name)]),
+    );
+  } finally {
+    rmSync(place.folder, { recursive: true, force: true });
+  }
+}
 
-const each = (text) => Array.from({ length: DEVICES }, (_, i) => text(i, `10.${i >> 8}.${i & 255}`)).join('\n');
-const yaml = `devices:\n${each((i, net) => `  b${i}: { kind: tun, addresses: [${net}.1/24], routes: [11.${i >> 8}.${i & 255}.0/24] }`)}\n`;
-writeFileSync(file, yaml);
-writeFileSync(
-  script,
-  each((i, net) =>
+/** The same state as a file of vnic and as a script of `ip`. */
+function preparePlace(devices) {
+  const folder = mkdtempSync(join(tmpdir(), 'vnic-bench-'));
+  const [file, script] = [join(folder, 'vnic.yaml'), join(folder, 'ip.batch')];
+  const each = (text) => Array.from({ length: devices }, (_, i) => text(i, `${i >> 8}.${i & 255}`)).join('\n');
+  const device = (i, net) => `  b${i}: { kind: tun, addresses: [10.${net}.1/24], routes: [11.${net}.0/24] }`;
+  const commands = (i, net) =>
     [
       `tuntap add dev b${i} mode tun`,
-      `addr add ${net}.1/24 dev b${i}`,
+      `addr add 10.${net}.1/24 dev b${i}`,
       `link set b${i} up`,
-      `route add 11.${i >> 8}.${i & 255}.0/24 dev b${i}`,
-    ].join('\n'),
-  ),
-);
-const { config } = parseConfig(yaml);
-
-/** All of a group are deleted at once; one by one would take the kernel fifteen milliseconds each. */
-function wipe() {
-  for (const { ifname } of JSON.parse(ip('-j', 'link'))) if (ifname !== 'lo') names.push(`link set ${ifname} group 77`);
-  execFileSync('ip', ['-batch', '-'], { input: names.splice(0).join('\n') });
-  ip('link', 'del', 'group', '77');
+      `route add 11.${net}.0/24 dev b${i}`,
+    ].join('\n');
+  const yaml = `devices:\n${each(device)}\n`;
+  writeFileSync(file, yaml);
+  writeFileSync(script, each(commands));
+  return { folder, file, script, yaml };
 }
-const names = [];
 
-async function timed(run) {
+function kindsOf({ folder, file, script, yaml }) {
+  const env = { ...process.env, VNIC_RUNTIME_DIRECTORY: join(folder, 'journals') };
+  const vnic = (...args) => execFileSync(process.execPath, [inRoot('dist/cli/main.js'), ...args, '-f', file], { env });
+  const where = { path: file, folder };
+  return [
+    { name: '`ip -batch`', apply: () => execFileSync('ip', ['-batch', script]), forget: () => undefined },
+    {
+      name: '`applyConfig` in a running process',
+      apply: async () => {
+        const [{ parseConfig }, { applyConfig }] = await libraries();
+        await applyConfig(parseConfig(yaml).config, where);
+      },
+      forget: async () => (await libraries())[1].takeDown(where),
+      again: AGAIN,
+    },
+    {
+      name: '`vnic apply`, the command',
+      apply: () => vnic('apply', '--quiet'),
+      forget: () => vnic('down'),
+      again: AGAIN,
+    },
+  ];
+}
+
+const libraries = () => Promise.all([import(inRoot('dist/config/index.js')), import(inRoot('dist/state/index.js'))]);
+
+async function measure({ apply, again = 0, forget }) {
+  try {
+    const applyMs = await undisturbed(async () => {
+      await wipe(forget);
+      return await timed(apply);
+    });
+    const repeated = [];
+    for (let i = 0; i < again; i++) repeated.push(await timed(apply));
+    return { applyMs, againMs: median(repeated) };
+  } finally {
+    await wipe(forget);
+  }
+}
+
+/** Deletes all devices as a group, for speed; of those the journal then only has to forget. */
+async function wipe(forget) {
+  const names = JSON.parse(ip('-j', 'link')).flatMap(({ ifname }) => (ifname === 'lo' ? [] : [ifname]));
+  if (names.length > 0) {
+    const input = names.map((name) => `link set ${name} group 77`).join('\n');
+    execFileSync('ip', ['-batch', '-'], { input });
+    ip('link', 'del', 'group', '77');
+  }
+  await forget();
+}
+
+async function timed(work) {
   const startedMs = performance.now();
-  await run();
+  await work();
   return performance.now() - startedMs;
 }
-
-const command = () =>
-  execFileSync(process.execPath, [inRoot('dist/cli/main.js'), 'apply', '-q', '-f', file], { env, stdio: 'inherit' });
-
-const kinds = [
-  {
-    name: '`ip -batch`',
-    run: async () => ({ applyMs: await timed(() => execFileSync('ip', ['-batch', script])), againMs: Number.NaN }),
-  },
-  {
-    name: '`applyConfig`, in a running process',
-    run: async () => {
-      const call = () => applyConfig(config, where);
-      const applyMs = await timed(call);
-      const again = [];
-      for (let i = 0; i < 5; i++) again.push(await timed(call));
-      return { applyMs, againMs: median(again) };
-    },
-    forget: () => takeDown(where),
-  },
-  {
-    name: '`vnic apply`, the command',
-    run: async () => ({ applyMs: await timed(command), againMs: await timed(command) }),
-    forget: () =>
-      execFileSync(process.execPath, [inRoot('dist/cli/main.js'), 'down', '-f', file], { env, stdio: 'ignore' }),
-  },
-];
-
-const results = await inTurn(kinds, ROUNDS, async (kind) => {
-  const result = await kind.run();
-  wipe();
-  // The journal speaks of devices that are gone: nothing but the file of it is left to do.
-  await kind.forget?.();
-  return result;
-});
-rmSync(folder, { recursive: true, force: true });
-
-const [baseline] = kinds;
-const share = (kind, key) =>
-  median(figures(results, kind.name, key)) / median(figures(results, baseline.name, 'applyMs'));
-console.log(
-  table(
-    [`apply ${DEVICES} devices`, 'ms', 'of `ip -batch`', 'again, ms', 'of `ip -batch`'],
-    kinds.map((kind) => [
-      kind.name,
-      range(figures(results, kind.name, 'applyMs')),
-      ratio(results, kind.name, baseline.name, 'applyMs').toFixed(2),
-      kind === baseline ? '–' : range(figures(results, kind.name, 'againMs')),
-      kind === baseline ? '–' : share(kind, 'againMs').toFixed(2),
-    ]),
-  ),
-);
-console.log(machine());

@@ -35,6 +35,7 @@ const order = [
   'queues',
   'udp',
   'aead',
+  'apply',
 ];
 
 /** Those with many kinds or figures get by with so much of the rounds. */
