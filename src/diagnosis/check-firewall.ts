@@ -44,7 +44,9 @@ export function checkFirewall({ link }: PathContext): PathCheck {
   return fine(
     'firewall',
     TITLE,
-    filters.length === 0 ? 'no rules' : `nothing in ${filters.length} chains drops its packets`,
+    filters.length === 0
+      ? 'no rules'
+      : `nothing in the ${filters.length === 1 ? 'chain' : `${filters.length} chains`} drops its packets`,
   );
 }
 
