@@ -90,7 +90,20 @@ const unwatchedTests = ['**/*.soak.test.ts', 'test/netns/{faults,refusals,offloa
 
 /** What runs under each checker. */
 const checkedTests = {
-  asan: ['src/native', 'src/crypto', 'src/tun', 'src/netlink', 'test/netns', 'test/conformance/device'],
+  // What only speaks netlink adds nothing to a few of its kind.
+  asan: [
+    ...[
+      'src/native',
+      'src/crypto',
+      'src/tun',
+      'test/conformance/device',
+      'test/netns/netlink',
+      'test/netns/namespaces',
+    ],
+    ...['device', 'packet', 'offload', 'queues', 'udp', 'busy-poll', 'forward', 'surface'].map(
+      (name) => `test/netns/${name}`,
+    ),
+  ],
   // What hands work to the pool, and what runs the core in several threads.
   tsan: [
     'src/crypto/threads',

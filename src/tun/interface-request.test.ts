@@ -31,17 +31,31 @@ describe('emitInt', () => {
 describe('TunIoctl', () => {
   it('has the numbers that a C program gets from linux/if_tun.h', () => {
     expect(TunIoctl).toEqual({
+      setDebug: 0x400454c9,
       setIff: 0x400454ca,
       setPersist: 0x400454cb,
       setOwner: 0x400454cc,
+      setLink: 0x400454cd,
       setGroup: 0x400454ce,
       getFeatures: 0x800454cf,
       setOffload: 0x400454d0,
+      setTxFilter: 0x400454d1,
       getIff: 0x800454d2,
+      getSndBuf: 0x800454d3,
+      setSndBuf: 0x400454d4,
+      detachFilter: 0x401054d6,
       getVnetHdrSz: 0x800454d7,
       setVnetHdrSz: 0x400454d8,
       setQueue: 0x400454d9,
+      setIfIndex: 0x400454da,
+      setVnetLe: 0x400454dc,
+      getVnetLe: 0x800454dd,
+      setVnetBe: 0x400454de,
+      getVnetBe: 0x800454df,
       setSteeringBpf: 0x800454e0,
+      setFilterBpf: 0x800454e1,
+      setCarrier: 0x400454e2,
+      getDevNetns: 0x54e3,
     });
   });
 });

@@ -9,7 +9,7 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { isVnicError, MacAddress, type VnicError } from '../../src/base/index.ts';
 import { nativeCore } from '../../src/native/index.ts';
@@ -29,6 +29,9 @@ beforeAll(() => {
   requirePrivateNetns();
   // Nothing but what a test sends.
   spawnSync('sysctl', ['-qw', 'net.ipv6.conf.default.disable_ipv6=1']);
+});
+afterAll(() => {
+  spawnSync('sysctl', ['-qw', 'net.ipv6.conf.default.disable_ipv6=0']);
 });
 
 const opened: TunTapDevice[] = [];
