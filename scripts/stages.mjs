@@ -108,13 +108,13 @@ const checkedTests = {
   tsan: [
     'src/crypto/threads',
     'test/netns/queues',
-    'test/netns/device',
+    'test/netns/device.test',
     'test/netns/packet-io',
     'test/conformance/device',
   ],
   memcheck: [
     ...['src/native', 'src/crypto/vectors', 'src/crypto/threads'],
-    ...['test/netns/device', 'test/netns/packet-io', 'test/netns/udp-faults'],
+    ...['test/netns/device.test', 'test/netns/packet-io', 'test/netns/udp-faults'],
   ],
 };
 
