@@ -131,7 +131,7 @@ function fixedAddresses() {
  */
 function isReusedNumber(report) {
   const [, opened] = /Location is file descriptor \d+ created by [^\n]*\n((?: {4}#[^\n]*\n)+)/.exec(report) ?? [];
-  return opened !== undefined && opened.includes('uv__fs_open') && !opened.includes('(vnic.node+');
+  return opened?.includes('uv__fs_open') === true && !opened.includes('(vnic.node+');
 }
 
 /** What Node-API allocates for the core is node's to free; with a worker that is terminated, it does not. */
