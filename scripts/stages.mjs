@@ -96,6 +96,7 @@ const checkedTests = {
       'src/native',
       'src/crypto',
       'src/tun',
+      'src/journal',
       'test/conformance/device',
       'test/netns/netlink',
       'test/netns/namespaces',
@@ -113,8 +114,8 @@ const checkedTests = {
     'test/conformance/device',
   ],
   memcheck: [
-    ...['src/native', 'src/crypto/vectors', 'src/crypto/threads'],
-    ...['test/netns/device.test', 'test/netns/packet-io', 'test/netns/udp-faults'],
+    ...['src/native', 'src/crypto/vectors', 'src/crypto/threads', 'src/journal'],
+    ...['test/netns/namespaces', 'test/netns/device.test', 'test/netns/packet-io', 'test/netns/udp-faults'],
   ],
 };
 

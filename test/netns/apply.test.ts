@@ -1,7 +1,6 @@
 /** Desired state against the real kernel: what is applied is read back by `ip`, `bridge` and `nft`, and the other way round. */
 
 import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -160,13 +159,18 @@ devices:
     const lines: string[] = [];
     const events = createInterface({ input: monitor.stdout });
     events.on('line', (line) => lines.push(line));
+    const told = (name: string): boolean => lines.some((line) => line.includes(name));
     // The monitor is ready once it tells of something.
     ip('link add marker0 type bridge');
-    while (!lines.some((line) => line.includes('marker0'))) await once(events, 'line');
+    let tries = 0;
+    await vi.waitFor(() => {
+      ip(`link set marker0 alias try${tries++}`);
+      expect(told('marker0')).toBe(true);
+    }, 20_000);
     const { changes } = await applyConfig(configOf(text(1401)), where);
     expect(changes).toHaveLength(1);
     ip('link add marker1 type bridge');
-    while (!lines.some((line) => line.includes('marker1'))) await once(events, 'line');
+    await vi.waitFor(() => expect(told('marker1')).toBe(true), 20_000);
     expect(lines.join('\n')).toContain('tun0');
     expect(lines.join('\n')).not.toContain('tun1');
   });
