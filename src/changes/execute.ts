@@ -10,6 +10,8 @@
  *   failure   The first failure ends it after its batch. What was done until then is told, for the caller to undo.
  */
 
+import { randomInt } from 'node:crypto';
+
 import { Cidr, IpAddress, isVnicError, MacAddress, throwIfAborted, VnicError } from '../base/index.ts';
 import {
   addMasquerade,
@@ -38,6 +40,8 @@ import { describeChange } from './describe.ts';
 import type { Kernel } from './kernel.ts';
 
 const BATCH_LEN = 256;
+/** Devices that are deleted together from this many on. */
+const MIN_TOGETHER = 4;
 
 /** `done` by us; `settled` when it was as wanted already. */
 export type ChangeOutcome = 'done' | 'settled';
@@ -102,16 +106,18 @@ interface BatchResult {
 async function executeBatch(batch: readonly Change[], kernel: Kernel, options: ExecuteOptions): Promise<BatchResult> {
   const pending: Promise<ChangeOutcome>[] = [];
   let onTheWay = 0;
-  for (const change of batch) {
-    const alone = !travels(change);
+  for (let at = 0; at < batch.length; at = pending.length) {
+    const change = batch[at] as Change;
+    const together = deletionsFrom(batch, at);
+    const alone = together.length > 1 || !travels(change);
     // What was asked of the socket before must be there first.
     if (alone && onTheWay > 0 && (await anyFailed(pending))) break;
-    const started = start(change, kernel, options);
-    pending.push(started);
+    const started = together.length > 1 ? deleteTogether(together, kernel) : [start(change, kernel, options)];
+    pending.push(...started);
     onTheWay = alone ? 0 : onTheWay + 1;
     // Failures are taken below; until then they must not count as unhandled.
-    if (alone && (await anyFailed([started]))) break;
-    started.catch(() => undefined);
+    for (const each of started) each.catch(() => undefined);
+    if (alone && (await anyFailed(started))) break;
   }
   const outcomes: { change: Change; outcome: ChangeOutcome }[] = [];
   let failure: Execution['failure'];
@@ -121,6 +127,41 @@ async function executeBatch(batch: readonly Change[], kernel: Kernel, options: E
     else failure ??= { change, error: named(result.reason, change) };
   }
   return { outcomes, failure };
+}
+
+/** The deletions from here on that can be done as one; none when they are too few to be worth it. */
+function deletionsFrom(batch: readonly Change[], start: number): DeviceChange[] {
+  const run: DeviceChange[] = [];
+  for (const change of batch.slice(start)) {
+    if (change.resource !== 'device' || change.action !== 'remove') break;
+    if (run[0] !== undefined && run[0].netns?.name !== change.netns?.name) break;
+    run.push(change);
+  }
+  return run.length >= MIN_TOGETHER ? run : [];
+}
+
+/**
+ * Puts the devices into a group of their own and deletes the group. The number is drawn from a thousand million, so that
+ * nobody else's device is in it.
+ */
+function deleteTogether(run: readonly DeviceChange[], kernel: Kernel): Promise<ChangeOutcome>[] {
+  const group = randomInt(2 ** 30, 2 ** 31);
+  const [first] = run;
+  const netlink = kernel.netlink(first?.netns);
+  const marked = run.map(async (change) => (await netlink).links.set(change.link.index, { group }));
+  const deleted = Promise.allSettled(marked).then(async (results) => {
+    if (results.some(({ status }) => status === 'fulfilled')) await (await netlink).links.deleteGroup(group);
+  });
+  return run.map(async (change, i) => {
+    try {
+      await marked[i];
+    } catch (error) {
+      if (isSettled(change, error)) return 'settled';
+      throw error;
+    }
+    await deleted;
+    return 'done';
+  });
 }
 
 async function anyFailed(pending: readonly Promise<unknown>[]): Promise<boolean> {

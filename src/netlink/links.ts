@@ -12,7 +12,15 @@ import {
   MAX_ALTERNATIVE_NAME_LEN,
 } from './interface-name.ts';
 import { type LinkChange, type LinkInfo, parseLink, putLinkChange, putLinkSelector } from './link.ts';
-import { checkChange, checkSpec, describeChange, type LinkEndSpec, type LinkSpec, putLinkSpec } from './link-spec.ts';
+import {
+  checkChange,
+  checkRange,
+  checkSpec,
+  describeChange,
+  type LinkEndSpec,
+  type LinkSpec,
+  putLinkSpec,
+} from './link-spec.ts';
 import type { MessageFault, NetlinkMessage } from './message.ts';
 import { dumpMessage, type NetlinkRequest, NetlinkRequester, requestMessage, requestSync } from './socket.ts';
 
@@ -164,6 +172,24 @@ export class Links {
     } finally {
       requester?.close();
     }
+  }
+
+  /**
+   * Deletes every link of a group at once, which for many is far faster than one by one: the kernel waits some 15 ms for
+   * each time that it deletes.
+   * @param group as `LinkChange.group`; not 0, in which every link starts
+   * @throws VNIC_NO_PRIVILEGE, VNIC_NO_SUCH_INTERFACE (none is in it), VNIC_UNSUPPORTED (one cannot be deleted; then none is)
+   */
+  async deleteGroup(group: number, options: RequestOptions = {}): Promise<void> {
+    const attempted = `delete the links of group ${group}`;
+    checkRange(group, 'a group', 1, 0xffff_ffff, attempted);
+    await this.#requester.request({
+      subject: 'link',
+      attempted,
+      call: 'RTM_DELLINK',
+      message: putLinkSelector(requestMessage(Rtm.DELLINK), undefined).u32(Ifla.GROUP, group),
+      signal: options.signal,
+    });
   }
 
   async #changeAltNames(

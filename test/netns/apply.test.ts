@@ -360,6 +360,22 @@ describe('taking down', () => {
     expect(readdirSync(where.folder)).toEqual([]);
   });
 
+  it('of many devices deletes those of its own and no other', async () => {
+    ip('link add foreign0 type bridge');
+    ip('link set foreign0 group 5');
+    const where = freshFolder();
+    const devices = Array.from({ length: 300 }, (_, i) => `t${i}: { kind: tun }`).join(', ');
+    await applyConfig(
+      configOf(`devices: { ${devices}, t300: { kind: tun, namespace: lab }, v0: { kind: veth, peer: v1 } }`),
+      where,
+    );
+    ip('link delete t7');
+    expect(ipNames()).toHaveLength(303);
+    await takeDown(where);
+    expect(ipNames()).toEqual(['lo', 'foreign0']);
+    expect(readdirSync(where.folder)).toEqual([]);
+  });
+
   it('leaves a namespace of somebody else, without what was made in it', async () => {
     ip('netns add lab');
     const where = freshFolder();
