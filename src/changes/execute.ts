@@ -23,7 +23,7 @@ import {
   removeMasquerade,
 } from '../netlink/index.ts';
 import { createNamespace, deleteNamespace, writeSysctl } from '../netns/index.ts';
-import { makePersistent, TapDevice, TunDevice } from '../tun/index.ts';
+import { makePersistentDevices, type PersistentDevice, TapDevice, TunDevice } from '../tun/index.ts';
 import {
   type Change,
   type DeviceChange,
@@ -107,12 +107,10 @@ async function executeBatch(batch: readonly Change[], kernel: Kernel, options: E
   const pending: Promise<ChangeOutcome>[] = [];
   let onTheWay = 0;
   for (let at = 0; at < batch.length; at = pending.length) {
-    const change = batch[at] as Change;
-    const together = deletionsFrom(batch, at);
-    const alone = together.length > 1 || !travels(change);
+    const { alone, begin } = nextStep(batch, at, kernel, options);
     // What was asked of the socket before must be there first.
     if (alone && onTheWay > 0 && (await anyFailed(pending))) break;
-    const started = together.length > 1 ? deleteTogether(together, kernel) : [start(change, kernel, options)];
+    const started = begin();
     pending.push(...started);
     onTheWay = alone ? 0 : onTheWay + 1;
     // Failures are taken below; until then they must not count as unhandled.
@@ -127,6 +125,43 @@ async function executeBatch(batch: readonly Change[], kernel: Kernel, options: E
     else failure ??= { change, error: named(result.reason, change) };
   }
   return { outcomes, failure };
+}
+
+/** What is done next: one change, or several devices together; `alone` when nothing else may be on its way. */
+function nextStep(
+  batch: readonly Change[],
+  at: number,
+  kernel: Kernel,
+  options: ExecuteOptions,
+): { readonly alone: boolean; begin(): Promise<ChangeOutcome>[] } {
+  const created = creationsFrom(batch, at);
+  if (created.length > 0) return { alone: true, begin: () => makeTogether(created) };
+  const deleted = deletionsFrom(batch, at);
+  if (deleted.length > 0) return { alone: true, begin: () => deleteTogether(deleted, kernel) };
+  const change = batch[at] as Change;
+  return { alone: !travels(change), begin: () => [start(change, kernel, options)] };
+}
+
+/** The TUN/TAP devices that are made from here on; none when the first change is another. */
+function creationsFrom(batch: readonly Change[], start: number): DeviceChange[] {
+  const run: DeviceChange[] = [];
+  for (const change of batch.slice(start)) {
+    if (change.resource !== 'device' || change.action !== 'add' || !isTunTap(change)) break;
+    run.push(change);
+  }
+  return run;
+}
+
+/** One for each that was tried. */
+function makeTogether(run: readonly DeviceChange[]): Promise<ChangeOutcome>[] {
+  const { made, failure } = makePersistentDevices(run.flatMap(persistentDevice));
+  const outcomes = run.slice(0, made).map((): Promise<ChangeOutcome> => Promise.resolve('done'));
+  return failure === undefined ? outcomes : [...outcomes, Promise.reject(failure.error)];
+}
+
+function persistentDevice({ link, make, netns }: DeviceChange): PersistentDevice[] {
+  if (make.kind === 'bridge' || make.kind === 'veth') return [];
+  return [{ ...make, ...link, ...netnsOptions({ netns }) }];
 }
 
 /** The deletions from here on that can be done as one; none when they are too few to be worth it. */
@@ -170,7 +205,6 @@ async function anyFailed(pending: readonly Promise<unknown>[]): Promise<boolean>
 
 /** True for what is one request of the socket, which keeps the order. */
 function travels(change: Change): boolean {
-  if (change.resource === 'device') return change.action === 'remove' || !isTunTap(change);
   return !alone.includes(change.resource);
 }
 
@@ -242,10 +276,8 @@ function isTunTap(change: DeviceChange): boolean {
   return change.make.kind === 'tun' || change.make.kind === 'tap';
 }
 
-function makeDevice({ link, make, netns }: DeviceChange, netlink: Netlink): Promise<void> | void {
-  if (make.kind !== 'bridge' && make.kind !== 'veth') {
-    return makePersistent({ ...make, ...link, ...netnsOptions({ netns }) });
-  }
+function makeDevice({ link, make }: DeviceChange, netlink: Netlink): Promise<void> {
+  // TUN/TAP devices are made together.
   if (make.kind !== 'veth') return netlink.links.create({ kind: 'bridge', ...link });
   return netlink.links.create({
     kind: 'veth',

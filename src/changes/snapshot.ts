@@ -52,7 +52,7 @@ export async function readSnapshot(
   const { signal, neighbours = false, rules = false, masquerades = false } = options;
   const request = signal === undefined ? {} : { signal };
   return indexed({
-    links: await netlink.links.list(request),
+    links: await netlink.links.list({ ...request, withoutStatistics: true }),
     addresses: await netlink.addresses.list(request),
     routes: await netlink.routes.list({ ...request, table: 'all' }),
     neighbours: neighbours ? await netlink.neighbours.list(request) : [],

@@ -116,6 +116,7 @@ export const Ifla = {
   PROMISCUITY: 30,
   NUM_TX_QUEUES: 31,
   NUM_RX_QUEUES: 32,
+  EXT_MASK: 29,
   CARRIER: 33,
   CARRIER_CHANGES: 35,
   LINK_NETNSID: 37,
@@ -128,6 +129,9 @@ export const Ifla = {
   PROP_LIST: 52,
   ALT_IFNAME: 53,
 } as const;
+
+/** `rtnetlink.h`: a bit of `IFLA_EXT_MASK`. */
+export const RTEXT_FILTER_SKIP_STATS: number = 1 << 3;
 
 /** `if_link.h`: attributes nested in `IFLA_LINKINFO`. */
 export const IflaInfo = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;

@@ -39,13 +39,16 @@ export type LinkStatistics = Readonly<Record<(typeof fields)[number], number>>;
 
 /** Reads as many counters as the kernel sent. */
 export function parseLinkStatistics(bytes: Uint8Array | undefined): LinkStatistics {
+  if (bytes === undefined) return noStatistics;
   const statistics = {} as Record<(typeof fields)[number], number>;
   // Attributes start at multiples of 4, so the u64 may not be aligned: read by DataView.
-  const view = bytes === undefined ? undefined : new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (const [i, field] of fields.entries()) {
     const offset = i * 8;
-    const present = view !== undefined && offset + 8 <= view.byteLength;
+    const present = offset + 8 <= view.byteLength;
     statistics[field] = present ? Number(view.getBigUint64(offset, littleEndian)) : 0;
   }
   return statistics;
 }
+
+const noStatistics = Object.fromEntries(fields.map((field) => [field, 0])) as LinkStatistics;

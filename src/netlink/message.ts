@@ -263,12 +263,15 @@ export class MessageBuilder {
     return this;
   }
 
-  /** The finished message with this sequence number; a view that the next call may reuse. */
-  finish(sequence: number): Uint8Array {
+  /**
+   * The finished message with this sequence number; a view that the next call may reuse.
+   * @param flags those of the message unless others are given
+   */
+  finish(sequence: number, flags: number = this.flags): Uint8Array {
     const view = new DataView(this.#bytes.buffer);
     view.setUint32(0, this.#length, littleEndian);
     view.setUint16(4, this.type, littleEndian);
-    view.setUint16(6, this.flags, littleEndian);
+    view.setUint16(6, flags, littleEndian);
     view.setUint32(8, sequence, littleEndian);
     view.setUint32(12, 0, littleEndian);
     return this.#bytes.subarray(0, this.#length);

@@ -11,7 +11,9 @@
  *             EBUSY while one runs.
  *   flight    Other requests that are queued when it is their turn go out together, in one `send`, and are told
  *             apart by their sequence numbers: the kernel works them off in order and answers each. So callers that
- *             do not await one before they ask for the next pay for a system call once per flight. A flight is small
+ *             do not await one before they ask for the next pay for a system call once per flight. Only the last
+ *             asks for an acknowledgement: a refusal always comes, and in order, so an answer to one says of all
+ *             before it, of which nothing came, that they were carried out. A flight is small
  *             enough for its answers to fit into the receive queue, where the kernel would drop what does not.
  *   abort     The caller is released at once; the exchange itself runs to its end, because a dump that is
  *             half read blocks the next one.
@@ -315,8 +317,13 @@ export class NetlinkRequester {
       }
       const sequence = this.#nextSequence();
       pending.exchange = new Exchange(sequence, request.message.flags, (answer) => request.onMessage?.(answer));
-      messages.push(request.message.finish(sequence));
       waiting.set(sequence, pending);
+    }
+    const last = this.#sequence;
+    for (const [sequence, { request }] of waiting) {
+      const { message, onMessage } = request;
+      const isSilent = sequence !== last && onMessage === undefined;
+      messages.push(message.finish(sequence, isSilent ? message.flags & ~NLM_F_ACK : message.flags));
     }
     const [first] = waiting.values();
     if (first === undefined) return;
@@ -339,6 +346,11 @@ export class NetlinkRequester {
       const pending = waiting.get(sequence);
       const end = pending?.exchange?.take(datagram);
       if (pending === undefined || end === undefined) continue;
+      for (const [earlier, silent] of waiting) {
+        if (earlier === sequence) break;
+        waiting.delete(earlier);
+        settle(silent, { end: 'ok' });
+      }
       waiting.delete(sequence);
       settle(pending, end);
     }

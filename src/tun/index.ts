@@ -10,7 +10,7 @@ export type { CarrierOptions, DeviceOptions, TapDeviceOptions } from './device-o
 export { mayOpenNode } from './diagnose.ts';
 export { type HeldSettings, readHeldSettings } from './held-settings.ts';
 export { describeHolders, findAllHolders, findHolders, type Holder } from './holders.ts';
-export { makePersistent, type PersistentDevice } from './make-persistent.ts';
+export { type MadeDevices, makePersistent, makePersistentDevices, type PersistentDevice } from './make-persistent.ts';
 export type { OffloadInfo, OffloadOption, WriteSupport } from './offload.ts';
 export type { PacketIo } from './packet-io.ts';
 export { TunTapDevice } from './tuntap-device.ts';

@@ -26,11 +26,50 @@ export interface PersistentDevice
   readonly netns?: NetnsSelector;
 }
 
+/** How far a row of devices came. */
+export interface MadeDevices {
+  /** So many of them, from the first on, were made. */
+  readonly made: number;
+  /** Why the next one was not; undefined when all were. In an object, since anything may be thrown. */
+  readonly failure: { readonly error: unknown } | undefined;
+}
+
+/** Descriptors that are open at a time. */
+const OPEN_AT_ONCE = 64;
+
 /**
  * Makes a persistent device, down and without addresses. It persists last: whatever fails before leaves nothing.
  * @throws VNIC_DEVICE_EXISTS (the name or the index is taken); what `TunDevice.open` throws
  */
 export function makePersistent(device: PersistentDevice): void {
+  const { failure } = makePersistentDevices([device]);
+  if (failure !== undefined) throw failure.error;
+}
+
+/**
+ * As `makePersistent`, one after the other up to the first that fails. Their descriptors are closed in bunches: a close
+ * waits for the readers of the kernel's tables, and several in a row wait for much of the same.
+ */
+export function makePersistentDevices(devices: readonly PersistentDevice[]): MadeDevices {
+  const core = nativeCore();
+  const open: number[] = [];
+  let made = 0;
+  try {
+    for (const device of devices) {
+      open.push(makeOne(device));
+      made++;
+      if (open.length === OPEN_AT_ONCE) for (const fd of open.splice(0)) core.close(fd);
+    }
+    return { made, failure: undefined };
+  } catch (error) {
+    return { made, failure: { error } };
+  } finally {
+    for (const fd of open) core.close(fd);
+  }
+}
+
+/** The descriptor of a device that persists. */
+function makeOne(device: PersistentDevice): number {
   const { kind, name, index } = device;
   const attempted = `make ${kind.toUpperCase()} device "${name}"`;
   checkInterfaceName(name, attempted);
@@ -46,8 +85,10 @@ export function makePersistent(device: PersistentDevice): void {
     const attached = core.ioctl(fd, TunIoctl.setIff, emitInterfaceRequest(name, flags));
     if (attached < 0) throw attachError(attempted, device, -attached);
     applyOwnership(fd, attempted, { ...device, persist: true });
-  } finally {
+    return fd;
+  } catch (error) {
     core.close(fd);
+    throw error;
   }
 }
 
