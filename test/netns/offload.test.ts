@@ -516,7 +516,8 @@ function tsharkBadChecksums(packets: readonly Uint8Array[]): number {
     );
     writeFileSync(file, Buffer.concat([head, ...records]));
     const checks = ['-o', 'tcp.check_checksum:TRUE', '-o', 'ip.check_checksum:TRUE'];
-    const bad = 'tcp.checksum.status == "Bad" || ip.checksum.status == "Bad"';
+    // 0xffff for a checksum of 0 is what the kernel writes too (`CSUM_MANGLED_0`); tshark would rather have 0.
+    const bad = '(tcp.checksum.status == "Bad" and tcp.checksum != 0xffff) or ip.checksum.status == "Bad"';
     const found = execFileSync('tshark', ['-r', file, ...checks, '-Y', bad], { stdio: ['ignore', 'pipe', 'ignore'] });
     return found
       .toString()
