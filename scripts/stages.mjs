@@ -92,16 +92,8 @@ const unwatchedTests = ['**/*.soak.test.ts', 'test/netns/{faults,refusals,offloa
 const checkedTests = {
   // What only speaks netlink adds nothing to a few of its kind.
   asan: [
-    ...[
-      'src/native',
-      'src/crypto',
-      'src/tun',
-      'src/journal',
-      'test/conformance/device',
-      'test/netns/netlink',
-      'test/netns/namespaces',
-    ],
-    ...['device', 'packet', 'offload', 'queues', 'udp', 'busy-poll', 'forward', 'surface'].map(
+    ...['src/native', 'src/crypto', 'src/tun', 'src/journal', 'test/conformance/device', 'test/netns/namespaces'],
+    ...['device', 'packet', 'offload.test', 'queues.test', 'udp', 'busy-poll', 'forward', 'surface'].map(
       (name) => `test/netns/${name}`,
     ),
   ],
