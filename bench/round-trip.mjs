@@ -9,7 +9,7 @@ import {
   vnicHandler,
   withResponder,
 } from './lib/echo-device.mjs';
-import { roundTripUs } from './lib/network.mjs';
+import { roundTripUs, warmUp } from './lib/network.mjs';
 import { cpuSeconds } from './lib/processes.mjs';
 import { range, rangeCell, table } from './lib/tables.mjs';
 import { figures, inTurn, median, runnable, undisturbed } from './lib/turns.mjs';
@@ -34,9 +34,9 @@ export const about =
   'last column is how much of it the responder takes. Where a responder never sleeps, a ping from its own processor ' +
   'has to wait for its turn.';
 
-export async function run({ rounds, pings }) {
+export async function run({ rounds, seconds, pings }) {
   const present = runnable(kinds());
-  const results = await inTurn(present, rounds, (kind) => measure(kind, pings));
+  const results = await inTurn(present, rounds, (kind) => measure(kind, seconds, pings));
   const [baseline] = present;
   return table(
     ['responder', 'same processor, µs', '99 %', 'other processor, µs', '99 %', 'processor taken'],
@@ -51,9 +51,10 @@ export async function run({ rounds, pings }) {
   );
 }
 
-async function measure(kind, pings) {
+async function measure(kind, seconds, pings) {
   return await withResponder(kind, async ({ pid }) => {
-    roundTripUs(target, { pings }); // V8 gets its chance to compile before the clock runs
+    // A few hundred pings would still be interpreted.
+    warmUp(target, { seconds });
     const near = await undisturbed(() => roundTripUs(target, { pings, processor: 1 }));
     return await undisturbed(() => {
       const [cpu, began] = [cpuSeconds(pid), performance.now()];
