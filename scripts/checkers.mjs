@@ -126,12 +126,12 @@ function fixedAddresses() {
 }
 
 /**
- * A number that libuv's pool opened and closed, and that the kernel has given to the core since. The pool is told of the
- * close by ways that are not watched, so that the two uses look like a race.
+ * A number that libuv opened and closed, in its pool or for the loop of a worker that has ended, and that the kernel has given
+ * to the core since. libuv closes by ways that are not watched, so that the two uses look like a race.
  */
 function isReusedNumber(report) {
-  const [, opened] = /Location is file descriptor \d+ created by [^\n]*\n((?: {4}#[^\n]*\n)+)/.exec(report) ?? [];
-  return opened?.includes('uv__fs_open') === true && !opened.includes('(vnic.node+');
+  const [, opened = ''] = /Location is file descriptor \d+ created by [^\n]*\n((?: {4}#[^\n]*\n)+)/.exec(report) ?? [];
+  return /\buv__(?:fs_open|platform_loop_init)\b/.test(opened) && !opened.includes('(vnic.node+');
 }
 
 /** What Node-API allocates for the core is node's to free; with a worker that is terminated, it does not. */

@@ -1,5 +1,5 @@
 /**
- * `npm test`: sets the checkout up and runs every stage; the last line counts the tests.
+ * `npm test`: sets the checkout up and runs every stage; the last lines name what failed and count the tests.
  *
  *   npm test -- unit                            one stage
  *   npm test -- kernel test/netns/tun.test.ts   one stage, only these test files
@@ -24,11 +24,14 @@ const isOneByOne = only === '--one-by-one';
 const startedMs = performance.now();
 const total = { passed: 0, failed: 0, skipped: 0 };
 const failedStages = [];
+const failures = [];
+const failureMark = 'failed: ';
 
 if (only === undefined || isOneByOne) await runAll();
 else await runOne(stages.find(({ name }) => name === only));
 
 process.exitCode = failedStages.length === 0 ? 0 : 1;
+for (const line of failures) process.stdout.write(`${line}\n`);
 process.stdout.write(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped\n`);
 
 async function prepare() {
@@ -42,11 +45,12 @@ async function runOne(stage) {
   await prepare();
   say(`\n=== ${stage.name}: ${stage.title}`);
   const stageStartedMs = performance.now();
-  const { ok, passed = 0, failed = 0, skipped = 0 } = await stage.run(filters);
+  const { ok, passed = 0, failed = 0, skipped = 0, failures: found = [] } = await stage.run(filters);
   const skippedInCi = process.env.CI === 'true' && skipped > 0;
   if (skippedInCi) say(`${skipped} skipped tests, which is a failure in CI`);
   if (!ok || skippedInCi) failedStages.push(stage.name);
   count({ passed, failed, skipped });
+  failures.push(...found.map((line) => `${failureMark}${stage.name}: ${line}`));
   say(`=== ${stage.name}: ${failedStages.length === 0 ? 'ok' : 'FAILED'} in ${seconds(stageStartedMs)}`);
 }
 
@@ -83,6 +87,7 @@ async function runApart(name) {
   process.off('SIGTERM', passOn).off('SIGHUP', passOn);
   process.stderr.write(shown);
   if (status !== 0) failedStages.push(name);
+  failures.push(...printed.stdout.split('\n').filter((line) => line.startsWith(failureMark)));
   const counts = /(\d+) passed, (\d+) failed, (\d+) skipped\n$/.exec(printed.stdout);
   const [passed, failed, skipped] = (counts?.slice(1) ?? [0, 1, 0]).map(Number);
   count({ passed, failed, skipped });

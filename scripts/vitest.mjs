@@ -1,14 +1,15 @@
 /** Running vitest and counting what it says. */
 
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { relative } from 'node:path';
 
 import { inNamespaces, namespaceHint } from './namespaces.mjs';
-import { inRoot, runProgram, say } from './process.mjs';
+import { inRoot, root, runProgram, say } from './process.mjs';
 
 const twelveMinutesMs = 720_000;
 
 /**
- * Runs vitest projects and resolves to `{ ok, passed, failed, skipped }`.
+ * Runs vitest projects and resolves to `{ ok, passed, failed, skipped, failures }`; `failures` has a line a failed test.
  *
  * @param {string} name names the file of results in build/test-results/
  * @param {object} options
@@ -36,26 +37,33 @@ export async function runVitest(name, options) {
   const { command, reason } = isolated ? inNamespaces(vitest) : { command: vitest };
   if (command === undefined) {
     say(`error: no private network namespace: ${reason}\nhint: ${namespaceHint}`);
-    return { ok: false, passed: 0, failed: 1, skipped: 0 };
+    return { ok: false, passed: 0, failed: 1, skipped: 0, failures: ['no private network namespace'] };
   }
   const status = await runProgram(command, { timeout: timeoutMs });
   const counts = countResults(resultFile);
   // Something outside of any test can fail too: an unhandled rejection, a crash, no test file at all.
-  if (status !== 0 && counts.failed === 0) counts.failed = 1;
+  if (status !== 0 && counts.failed === 0) {
+    counts.failed = 1;
+    counts.failures.push(`vitest ended with ${status}, though no test failed`);
+  }
   return { ok: status === 0, ...counts };
 }
 
 function countResults(file) {
-  const counts = { passed: 0, failed: 0, skipped: 0 };
+  const counts = { passed: 0, failed: 0, skipped: 0, failures: [] };
   if (!existsSync(file)) return counts;
-  for (const { status, assertionResults } of JSON.parse(readFileSync(file, 'utf8')).testResults) {
+  for (const { name, status, message, assertionResults } of JSON.parse(readFileSync(file, 'utf8')).testResults) {
+    const fail = (test, why = '') => {
+      counts.failed++;
+      counts.failures.push(`${relative(root, name)} > ${test}: ${why.split('\n', 1)[0]}`);
+    };
     for (const test of assertionResults) {
       if (test.status === 'passed') counts.passed++;
-      else if (test.status === 'failed') counts.failed++;
+      else if (test.status === 'failed') fail(test.fullName, test.failureMessages[0]);
       else counts.skipped++;
     }
     // A file that cannot be loaded has no tests to fail.
-    if (status === 'failed' && !assertionResults.some((test) => test.status === 'failed')) counts.failed++;
+    if (status === 'failed' && !assertionResults.some((test) => test.status === 'failed')) fail('the file', message);
   }
   return counts;
 }
