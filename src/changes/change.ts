@@ -5,6 +5,8 @@
  * from the same value. `add` and `remove` are for what is there or not; `before` and `after` for what has a value.
  */
 
+import type { BridgePortSettings, BridgeSettings } from '../netlink/index.ts';
+
 /** The mark of vnic on addresses (`IFA_PROTO`) and routes (`rtm_protocol`): `ip route show proto 86`. */
 export const VNIC_PROTOCOL: number = 86;
 
@@ -55,8 +57,14 @@ export interface DeviceChange extends InNamespace {
   readonly make: DeviceMake;
 }
 
-/** Settings of a link; only those that change are there. */
-export interface LinkSettings {
+type BridgeKeys = { readonly [Key in keyof BridgeSettings as `bridge.${Key}`]?: BridgeSettings[Key] };
+type PortKeys = { readonly [Key in keyof PortSettings as `port.${Key}`]?: PortSettings[Key] };
+
+/** Settings of a port of a bridge that last; its state in the spanning tree does not. */
+export type PortSettings = Omit<BridgePortSettings, 'state'>;
+
+/** Settings of a link; only those that change are there. `bridge.stp` is of a bridge, `port.isolated` of a port of one. */
+export interface LinkSettings extends BridgeKeys, PortKeys {
   readonly up?: boolean;
   /** Bytes. */
   readonly mtu?: number;

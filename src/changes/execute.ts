@@ -308,8 +308,27 @@ function ruleSpec({ family, priority, table, from, to, in: iif, mark }: RuleChan
   };
 }
 
-function kernelChange({ mac, ...rest }: LinkSettings): KernelLinkChange {
-  return { ...rest, ...(mac !== undefined && { mac: MacAddress.parse(mac) }) };
+function kernelChange(settings: LinkSettings): KernelLinkChange {
+  const { up, mtu, txQueueLen, promisc, master, mac } = settings;
+  const bridge = withPrefix('bridge.', settings);
+  const bridgePort = withPrefix('port.', settings);
+  return {
+    ...(up !== undefined && { up }),
+    ...(mtu !== undefined && { mtu }),
+    ...(txQueueLen !== undefined && { txQueueLen }),
+    ...(promisc !== undefined && { promisc }),
+    ...(master !== undefined && { master }),
+    ...(mac !== undefined && { mac: MacAddress.parse(mac) }),
+    ...(bridge !== undefined && { bridge }),
+    ...(bridgePort !== undefined && { bridgePort }),
+  };
+}
+
+function withPrefix(prefix: string, settings: LinkSettings): object | undefined {
+  const found = Object.entries(settings).flatMap(([key, value]) =>
+    key.startsWith(prefix) ? [[key.slice(prefix.length), value]] : [],
+  );
+  return found.length === 0 ? undefined : Object.fromEntries(found);
 }
 
 /** Attached as it is: attaching with other flags would change the device. */

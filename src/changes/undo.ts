@@ -8,13 +8,14 @@
 
 import { release } from 'node:os';
 
-import type { LinkInfo } from '../netlink/index.ts';
+import type { BridgeSettings, LinkInfo } from '../netlink/index.ts';
 import {
   type Change,
   type DeviceChange,
   type LinkChange,
   type LinkRef,
   type LinkSettings,
+  type PortSettings,
   VNIC_PROTOCOL,
 } from './change.ts';
 import { changeKey, invertChange } from './invert.ts';
@@ -81,8 +82,11 @@ export function chainsOf(changes: readonly Change[]): Map<string, Change[]> {
 }
 
 /** The settings of a link as changes speak of them. */
-export function linkSettings(link: LinkInfo): Required<Omit<LinkSettings, 'mac'>> & Pick<LinkSettings, 'mac'> {
+export function linkSettings(link: LinkInfo): LinkSettings {
+  const { bridge, bridgePort } = link;
   return {
+    ...(bridge !== undefined && prefixed('bridge', bridge, lastingOfBridge)),
+    ...(bridgePort !== undefined && prefixed('port', bridgePort, lastingOfPort)),
     up: link.isUp,
     mtu: link.mtu,
     txQueueLen: link.txQueueLen,
@@ -90,6 +94,21 @@ export function linkSettings(link: LinkInfo): Required<Omit<LinkSettings, 'mac'>
     master: link.master ?? 0,
     ...(link.mac !== undefined && { mac: link.mac.toString() }),
   };
+}
+
+/** What of a bridge is set, and not found out by it. */
+const lastingOfBridge: readonly (keyof BridgeSettings)[] = [
+  ...(['stp', 'ageingTimeSec', 'forwardDelaySec', 'helloTimeSec', 'maxAgeSec', 'priority'] as const),
+  ...(['vlanFiltering', 'vlanDefaultPvid', 'multicastSnooping', 'groupForwardMask'] as const),
+];
+
+const lastingOfPort: readonly (keyof PortSettings)[] = [
+  ...(['priority', 'cost', 'hairpin', 'guard', 'rootBlock', 'fastLeave', 'learning', 'flood'] as const),
+  ...(['multicastFlood', 'broadcastFlood', 'neighbourSuppress', 'isolated', 'locked'] as const),
+];
+
+function prefixed<T extends object>(prefix: 'bridge' | 'port', values: T, keys: readonly (keyof T & string)[]): object {
+  return Object.fromEntries(keys.map((key) => [`${prefix}.${key}`, values[key]]));
 }
 
 /** `tun`, `tap`, `bridge`, `veth`, … */
@@ -188,7 +207,8 @@ function undoLink(change: LinkChange, chain: readonly Change[], link: LinkInfo):
   const after: Record<string, unknown> = {};
   for (const key of Object.keys(change.after) as (keyof LinkSettings)[]) {
     const isOurs = chain.some((each) => each.resource === 'link' && each.after[key] === current[key]);
-    if (!isOurs || current[key] === change.before[key]) continue;
+    // What was not there before goes by itself: the settings of a port with the port.
+    if (!isOurs || !(key in change.before) || current[key] === change.before[key]) continue;
     before[key] = current[key];
     after[key] = change.before[key];
   }

@@ -6,6 +6,8 @@ import type { ConfigDocument, DeviceDocument } from './config-schema.ts';
 /** Tells a mistake at a path. */
 export type ReportPath = (path: string, message: string, hint?: string) => void;
 
+/** IEEE 802.1D, 8.10.2. */
+const MIN_STP_DELAY_SEC = 2;
 /** RFC 8200 section 5. */
 const MIN_IPV6_MTU = 1280;
 
@@ -48,6 +50,18 @@ const deviceChecks: readonly Check[] = [
     const hint = 'Leave the key out, or make it a tap.';
     if (mac !== undefined) report(`${path}.mac`, 'a TUN device carries IP packets and has no MAC address', hint);
     if (bridge !== undefined) report(`${path}.bridge`, 'a TUN device carries IP packets and cannot be a port', hint);
+  },
+  ({ kind, bridge, bridgeSettings, portSettings }, path, report) => {
+    if (bridgeSettings !== undefined && kind !== undefined && kind !== 'bridge')
+      report(`${path}.bridgeSettings`, `a device of kind ${kind} is no bridge`, 'Give it the kind bridge.');
+    if (portSettings !== undefined && kind !== undefined && bridge === undefined)
+      report(`${path}.portSettings`, 'it is a port of no bridge', 'Name the bridge in `bridge`.');
+    const { stp, forwardDelaySec } = bridgeSettings ?? {};
+    if (stp && forwardDelaySec !== undefined && forwardDelaySec < MIN_STP_DELAY_SEC)
+      report(
+        `${path}.bridgeSettings.forwardDelaySec`,
+        `found ${forwardDelaySec}, expected at least ${MIN_STP_DELAY_SEC} with stp`,
+      );
   },
   ({ kind, peer }, path, report) => {
     if (kind === 'veth' && peer === undefined) report(path, 'peer is missing', 'Name the other end of the veth pair.');

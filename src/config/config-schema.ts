@@ -1,8 +1,8 @@
 /** The one description of the configuration file, of which the reader and the JSON Schema are made. */
 
 import { Cidr, IpAddress, invalidArgument, MacAddress } from '../base/index.ts';
-import { checkInterfaceName } from '../netlink/index.ts';
-import type { DeviceConfig, MasqueradeConfig, NeighbourConfig, RouteConfig, RuleConfig } from './config.ts';
+import { type BridgeSettings, checkInterfaceName } from '../netlink/index.ts';
+import type { DeviceConfig, MasqueradeConfig, NeighbourConfig, PortConfig, RouteConfig, RuleConfig } from './config.ts';
 import {
   choice,
   either,
@@ -150,6 +150,35 @@ const neighbour: Schema<NeighbourConfig> = mapped(
   (value) => value as NeighbourConfig,
 );
 
+const bridgeSettings = object<BridgeSettings>({
+  stp: { schema: flag, about: 'Spanning tree (IEEE 802.1D)' },
+  ageingTimeSec: { schema: integer(0, 1_000_000), about: 'Until a learned address is forgotten' },
+  forwardDelaySec: { schema: integer(0, 30), about: 'In each of listening and learning; 2 or more with stp' },
+  helloTimeSec: { schema: integer(1, 10), about: 'Between hellos' },
+  maxAgeSec: { schema: integer(6, 40), about: 'Until a lost root is noticed' },
+  priority: { schema: integer(0, 0xffff), about: 'Of the election of the root; lower wins' },
+  vlanFiltering: { schema: flag, about: 'Look at VLAN tags' },
+  vlanDefaultPvid: { schema: integer(0, 4094), about: 'VLAN of untagged frames of new ports' },
+  multicastSnooping: { schema: flag, about: 'Send multicast only where it was asked for' },
+  groupForwardMask: { schema: integer(0, 0xffff), about: 'Link-local groups that are forwarded, as a bit mask' },
+});
+
+const portSettings = object<PortConfig>({
+  isolated: { schema: flag, about: 'No frames to other isolated ports' },
+  hairpin: { schema: flag, about: 'Send frames back out of the port that they came from' },
+  learning: { schema: flag, about: 'Learn addresses from frames' },
+  flood: { schema: flag, about: 'Send frames for unknown addresses' },
+  multicastFlood: { schema: flag, about: 'Send multicast that nobody asked for' },
+  broadcastFlood: { schema: flag, about: 'Send broadcast' },
+  neighbourSuppress: { schema: flag, about: 'Answer ARP and neighbour discovery in place of the ports' },
+  locked: { schema: flag, about: 'Only take frames whose source address is known at this port' },
+  fastLeave: { schema: flag, about: 'Forget a multicast group with the first that leaves' },
+  priority: { schema: integer(0, 63), about: 'Of the port in the spanning tree' },
+  cost: { schema: integer(1, 0xffff), about: 'Of the path in the spanning tree' },
+  guard: { schema: flag, about: 'Drop frames of the spanning tree, and block who sends them' },
+  rootBlock: { schema: flag, about: 'Never let the port become the root port' },
+});
+
 const device: Schema<Partial<DeviceDocument>> = object<DeviceDocument>({
   kind: {
     schema: choice('tun', 'tap', 'bridge', 'veth'),
@@ -177,6 +206,8 @@ const device: Schema<Partial<DeviceDocument>> = object<DeviceDocument>({
   txQueueLen: { schema: integer(1, 1_000_000), about: 'Packets that the kernel queues for the reader' },
   promisc: { schema: flag, about: 'Take frames for other MAC addresses' },
   bridge: { schema: interfaceName, about: 'The bridge that it is a port of' },
+  bridgeSettings: { schema: bridgeSettings, about: 'Of a bridge' },
+  portSettings: { schema: portSettings, about: 'Of a port of a bridge' },
   altNames: {
     schema: list(text((value) => value, 'a name', { json: { minLength: 1, maxLength: 127 } })),
     about: 'Further names of up to 127 bytes',

@@ -1,5 +1,7 @@
 /** A configuration as the program has it: checked, addresses in their canonical form, short forms written out. */
 
+import type { BridgePortSettings, BridgeSettings } from '../netlink/index.ts';
+
 /** What a device is. */
 export type DeviceKind = 'tun' | 'tap' | 'bridge' | 'veth';
 
@@ -46,6 +48,9 @@ export interface MasqueradeConfig {
   readonly notOut?: string;
 }
 
+/** Settings of a port of a bridge that last; its state in the spanning tree does not. */
+export type PortConfig = Omit<BridgePortSettings, 'state'>;
+
 /** One device. What is left out is left as it is. */
 export interface DeviceConfig {
   /** Its key in the file. */
@@ -75,6 +80,10 @@ export interface DeviceConfig {
   readonly promisc?: boolean;
   /** Name of the bridge that it is a port of. */
   readonly bridge?: string;
+  /** Of a bridge: spanning tree, ageing and more. */
+  readonly bridgeSettings?: BridgeSettings;
+  /** Of a port of a bridge. */
+  readonly portSettings?: PortConfig;
   readonly altNames: readonly string[];
   readonly addresses: readonly string[];
   readonly routes: readonly RouteConfig[];

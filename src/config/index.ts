@@ -7,6 +7,7 @@ export type {
   MasqueradeConfig,
   NamespaceConfig,
   NeighbourConfig,
+  PortConfig,
   RouteConfig,
   RuleConfig,
 } from './config.ts';

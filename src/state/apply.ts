@@ -10,11 +10,13 @@
  *             thrown. An abort is a failure like any other.
  *   kill -9   leaves a journal that says more than was done. The next apply finds devices by their indexes and the
  *             rest by its mark for ours, and makes what is missing; `vnic cleanup` undoes what was begun.
+ *   twice     The kernel removes routes with an address. Where one was removed, the difference is taken again, and what it
+ *             says is done: a wanted route may have gone that way.
  *   nothing   When nothing is to be done, nothing is written.
  */
 
 import { VnicError } from '../base/index.ts';
-import { type Change, executeChanges, invertChange, Kernel, type NetnsRef } from '../changes/index.ts';
+import { type Change, type Execution, executeChanges, invertChange, Kernel, type NetnsRef } from '../changes/index.ts';
 import type { Config } from '../config/index.ts';
 import { type Journal, type JournalEntry, openJournal, undoJournal } from '../journal/index.ts';
 import { journalPath } from './journal-path.ts';
@@ -55,7 +57,7 @@ export async function applyConfig(config: Config, options: ApplyOptions = {}): P
     const plan = await makePlan(config, kernel, journal.entries, options);
     options.onProgress?.({ event: 'planned', plan });
     if (plan.conflicts.length > 0) throw conflictError(path, plan);
-    return { changes: await carryOut(plan, journal, kernel, options), plan };
+    return { changes: await carryOut(plan, { config, journal, kernel, options, recorded: new Map() }), plan };
   } finally {
     journal.close();
   }
@@ -91,23 +93,51 @@ export async function takeDown(
   }
 }
 
-async function carryOut(
-  plan: WorkingPlan,
-  journal: Journal,
-  kernel: Kernel,
-  options: ApplyOptions,
-): Promise<readonly Change[]> {
-  const { changes, obsolete, ownership } = plan;
-  if (changes.length === 0) {
-    journal.drop(obsolete);
+/** What is held while a configuration is carried out. */
+interface Work {
+  readonly config: Config;
+  readonly journal: Journal;
+  readonly kernel: Kernel;
+  readonly options: ApplyOptions;
+  /** By the change that was written down. */
+  readonly recorded: Map<Change, JournalEntry>;
+}
+
+async function carryOut(first: WorkingPlan, work: Work): Promise<readonly Change[]> {
+  const { journal, kernel, options, recorded } = work;
+  if (first.changes.length > 0) journal.begin();
+  const done: Change[] = [];
+  let obsolete = first.obsolete;
+  try {
+    for (let plan = first; plan.changes.length > 0; ) {
+      const pass = await executePass(plan, work);
+      done.push(...pass.done);
+      if (pass.failure !== undefined) throw pass.failure.error;
+      if (!pass.done.some(takesRoutesAlong)) break;
+      plan = await makePlan(work.config, kernel, journal.entries, options);
+      obsolete = [...obsolete, ...plan.obsolete];
+    }
+  } catch (error) {
+    options.onProgress?.({ event: 'rollback', changes: done, error });
+    await takeBack(done, first, kernel);
+    journal.drop(idsOf([...recorded.keys()], recorded));
     journal.end();
-    return [];
+    throw error;
   }
-  const made = new Set(changes.flatMap(madeIndexes));
-  const isOwn = (index: number): boolean => made.has(index) || ownership.ownsDevice(index);
-  const recorded = new Map<Change, JournalEntry>();
-  journal.begin();
-  const { done, failure } = await executeChanges(changes, kernel, {
+  journal.drop(obsolete);
+  journal.end();
+  return done;
+}
+
+/** With an address the kernel removes routes, and further addresses of its subnet. */
+function takesRoutesAlong(change: Change): boolean {
+  return change.resource === 'address' && change.action === 'remove';
+}
+
+function executePass(plan: WorkingPlan, { journal, kernel, options, recorded }: Work): Promise<Execution> {
+  const made = new Set(plan.changes.flatMap(madeIndexes));
+  const isOwn = (index: number): boolean => made.has(index) || plan.ownership.ownsDevice(index);
+  return executeChanges(plan.changes, kernel, {
     ...(options.signal !== undefined && { signal: options.signal }),
     onBatch: (batch) => {
       // Removals are of things that are in the journal already.
@@ -127,22 +157,15 @@ async function carryOut(
       options.onProgress?.({ event: 'done', changes: outcomes.map(({ change }) => change) });
     },
   });
-  if (failure === undefined) {
-    journal.drop(obsolete);
-    journal.end();
-    return done;
-  }
-  options.onProgress?.({ event: 'rollback', changes: done, error: failure.error });
-  await takeBack(done, plan, kernel);
-  journal.drop(idsOf([...recorded.keys()], recorded));
-  journal.end();
-  throw failure.error;
 }
 
 /** The inverse in reverse; a thing that resists must not keep the rest from it. */
 async function takeBack(done: readonly Change[], plan: WorkingPlan, kernel: Kernel): Promise<void> {
   const removed = new Set(
-    done.flatMap((change) => (change.resource === 'device' && change.action === 'remove' ? [change.link.index] : [])),
+    done.flatMap((change) => {
+      const takesMore = change.resource === 'device' || change.resource === 'address';
+      return takesMore && change.action === 'remove' ? [change.link.index] : [];
+    }),
   );
   const restoring = plan.restoring.filter((change) => 'link' in change && removed.has(change.link?.index ?? 0));
   const inverse = done.toReversed().filter(isWorthGivingBack).map(invertChange);

@@ -8,6 +8,7 @@ import {
   type LinkSettings,
   linkSettings,
 } from '../changes/index.ts';
+import type { DeviceConfig } from '../config/index.ts';
 import type { LinkInfo } from '../netlink/index.ts';
 import type { Accounts } from './accounts.ts';
 import { inPlace, type Place } from './places.ts';
@@ -84,14 +85,40 @@ function wantedSettings(
       hint: `Take it out first: \`ip link set ${config.name} nomaster\`.`,
     });
   }
+  checkBridgeSettings(config, current, conflicts);
   return {
     ...(mac !== undefined && { mac }),
     ...(mtu !== undefined && { mtu }),
     ...(txQueueLen !== undefined && { txQueueLen }),
     ...(promisc !== undefined && { promisc }),
     ...(master !== undefined && { master: master.index }),
+    ...prefixed('bridge', config.bridgeSettings),
+    ...prefixed('port', config.portSettings),
     ...(up !== undefined && { up }),
   };
+}
+
+/** Settings of a device of others, which the file cannot know to be a bridge or a port of one. */
+function checkBridgeSettings(
+  { id, name, kind, bridge, bridgeSettings, portSettings }: DeviceConfig,
+  current: LinkInfo | undefined,
+  conflicts: Conflict[],
+): void {
+  if (kind !== undefined || current === undefined) return;
+  if (bridgeSettings !== undefined && current.bridge === undefined) {
+    conflicts.push({ path: `devices.${id}.bridgeSettings`, reason: `${name} is not a bridge`, hint: 'Name a bridge.' });
+  }
+  if (portSettings !== undefined && bridge === undefined && current.bridgePort === undefined) {
+    conflicts.push({
+      path: `devices.${id}.portSettings`,
+      reason: `${name} is a port of no bridge`,
+      hint: 'Name the bridge in `bridge`.',
+    });
+  }
+}
+
+function prefixed(prefix: 'bridge' | 'port', settings: object | undefined): LinkSettings {
+  return Object.fromEntries(Object.entries(settings ?? {}).map(([key, value]) => [`${prefix}.${key}`, value]));
 }
 
 function diffOwner(

@@ -64,7 +64,8 @@ async function describe(link: LinkInfo, snapshot: KernelSnapshot, notes: ExportN
     ...(txQueueLen > 0 && { txQueueLen }),
     // A bridge makes its ports promiscuous by itself.
     ...(link.flags.includes('PROMISC') && bridge === undefined && { promisc: true }),
-    ...(bridge !== undefined && { bridge }),
+    ...(bridge !== undefined && { bridge, ...portFields(link) }),
+    ...bridgeFields(link),
     altNames,
     addresses: snapshot
       .addressesOf(index)
@@ -97,6 +98,32 @@ function kindFields(
   if (peer !== undefined) return { kind: 'veth', peer, ...mac };
   note('its peer is in another network namespace; the kind is left out');
   return mac;
+}
+
+/** What a bridge and its ports are before they are told otherwise. The cost of a port is that of its speed. */
+const bridgeDefaults: Readonly<Record<string, unknown>> = {
+  ...{ stp: false, ageingTimeSec: 300, forwardDelaySec: 15, helloTimeSec: 2, maxAgeSec: 20, priority: 0x8000 },
+  ...{ vlanFiltering: false, multicastSnooping: true, groupForwardMask: 0 },
+};
+const portDefaults: Readonly<Record<string, unknown>> = {
+  ...{ isolated: false, hairpin: false, learning: true, flood: true, multicastFlood: true, broadcastFlood: true },
+  ...{ neighbourSuppress: false, locked: false, fastLeave: false, priority: 32, guard: false, rootBlock: false },
+};
+
+function bridgeFields({ bridge }: LinkInfo): Pick<DeviceConfig, 'bridgeSettings'> {
+  const bridgeSettings = beside(bridgeDefaults, bridge);
+  return bridgeSettings === undefined ? {} : { bridgeSettings };
+}
+
+function portFields({ bridgePort }: LinkInfo): Pick<DeviceConfig, 'portSettings'> {
+  const portSettings = beside(portDefaults, bridgePort);
+  return portSettings === undefined ? {} : { portSettings };
+}
+
+/** The values that differ from these; undefined when none does. */
+function beside(defaults: Readonly<Record<string, unknown>>, values: object | undefined): object | undefined {
+  const other = Object.entries(values ?? {}).filter(([key, value]) => key in defaults && defaults[key] !== value);
+  return other.length === 0 ? undefined : Object.fromEntries(other);
 }
 
 async function tunFields({ tun }: LinkInfo): Promise<Partial<DeviceConfig>> {

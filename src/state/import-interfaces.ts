@@ -204,10 +204,31 @@ function carryOverLine(
       if (rest.includes('regex') || rest.includes('all')) return false;
       for (const port of rest.filter((word) => word !== 'none')) ports.set(port, device.name);
       return true;
+    case 'bridge_stp':
+    case 'bridge-stp':
+      device.bridgeSettings = { ...device.bridgeSettings, stp: value === 'on' || value === 'yes' };
+      return true;
     default:
+      if (carryOverBridge(key, value, device)) return true;
       // What takes down what was put up needs no word of its own here.
       return undoing.includes(key) || (hooks.includes(key) && carryOverHook(rest, device));
   }
+}
+
+/** bridge-utils-interfaces(5); ifupdown2 writes a dash. */
+const bridgeNumbers: Readonly<Record<string, string>> = {
+  bridge_ageing: 'ageingTimeSec',
+  bridge_fd: 'forwardDelaySec',
+  bridge_hello: 'helloTimeSec',
+  bridge_maxage: 'maxAgeSec',
+  bridge_bridgeprio: 'priority',
+};
+
+function carryOverBridge(key: string, value: string, device: DraftDevice): boolean {
+  const name = bridgeNumbers[key.replaceAll('-', '_')];
+  if (name === undefined) return false;
+  device.bridgeSettings = { ...device.bridgeSettings, [name]: numberOf(value) };
+  return true;
 }
 
 function carryOverHook(words: readonly string[], device: DraftDevice): boolean {

@@ -1,7 +1,7 @@
 /** systemd-networkd (systemd.netdev(5), systemd.network(5)): `.netdev` files of TUN/TAP, bridges and veth, with the `.network` files that name them. */
 
 import { Cidr, IpAddress, invalidArgument, isVnicError, MacAddress } from '../base/index.ts';
-import type { RouteConfig } from '../config/index.ts';
+import type { DeviceConfig, PortConfig, RouteConfig } from '../config/index.ts';
 import {
   configOf,
   type DraftDevice,
@@ -19,6 +19,8 @@ interface Setting {
   readonly key: string;
   readonly value: string;
 }
+
+type BridgeConfig = NonNullable<DeviceConfig['bridgeSettings']>;
 
 /** What a value makes of a device. @throws VnicError for one that cannot be carried over */
 type Carry = (value: string, device: DraftDevice) => Partial<DraftDevice>;
@@ -55,6 +57,16 @@ const netdevKeys: Readonly<Record<string, Carry>> = {
   'Tun.User': (value) => ({ owner: value }),
   'Tun.Group': (value) => ({ group: value }),
   'Peer.Name': (value) => ({ peer: value }),
+  'Bridge.STP': ofBridge('stp', (value) => booleanOf(value)),
+  'Bridge.AgeingTimeSec': ofBridge('ageingTimeSec', secondsOf),
+  'Bridge.ForwardDelaySec': ofBridge('forwardDelaySec', secondsOf),
+  'Bridge.HelloTimeSec': ofBridge('helloTimeSec', secondsOf),
+  'Bridge.MaxAgeSec': ofBridge('maxAgeSec', secondsOf),
+  'Bridge.Priority': ofBridge('priority', bytesOf),
+  'Bridge.GroupForwardMask': ofBridge('groupForwardMask', bytesOf),
+  'Bridge.DefaultPVID': ofBridge('vlanDefaultPvid', (value) => (value === 'none' ? 0 : bytesOf(value))),
+  'Bridge.VLANFiltering': ofBridge('vlanFiltering', (value) => booleanOf(value)),
+  'Bridge.MulticastSnooping': ofBridge('multicastSnooping', (value) => booleanOf(value)),
 };
 
 function importNetdev(file: SourceFile, devices: Map<string, DraftDevice>, notes: ImportNote[]): void {
@@ -102,6 +114,17 @@ const networkKeys: Readonly<Record<string, Carry>> = {
   'Link.RequiredForOnline': ignored,
   'Link.ActivationPolicy': (value) => (['down', 'always-down', 'manual'].includes(value) ? { up: false } : {}),
   'Address.Address': addAddress,
+  'Bridge.Isolated': ofPort('isolated', (value) => booleanOf(value)),
+  'Bridge.HairPin': ofPort('hairpin', (value) => booleanOf(value)),
+  'Bridge.Learning': ofPort('learning', (value) => booleanOf(value)),
+  'Bridge.UnicastFlood': ofPort('flood', (value) => booleanOf(value)),
+  'Bridge.MulticastFlood': ofPort('multicastFlood', (value) => booleanOf(value)),
+  'Bridge.NeighborSuppression': ofPort('neighbourSuppress', (value) => booleanOf(value)),
+  'Bridge.FastLeave': ofPort('fastLeave', (value) => booleanOf(value)),
+  'Bridge.UseBPDU': ofPort('guard', (value) => !booleanOf(value)),
+  'Bridge.AllowPortToBeRoot': ofPort('rootBlock', (value) => !booleanOf(value)),
+  'Bridge.Cost': ofPort('cost', bytesOf),
+  'Bridge.Priority': ofPort('priority', bytesOf),
 };
 
 function importNetwork(file: SourceFile, devices: Map<string, DraftDevice>, notes: ImportNote[]): void {
@@ -212,6 +235,14 @@ function switched(key: string): Carry {
   return (value, device) => ({ sysctls: { ...device.sysctls, [key]: booleanOf(value) ? '1' : '0' } });
 }
 
+function ofBridge<Key extends keyof BridgeConfig>(key: Key, read: (value: string) => BridgeConfig[Key]): Carry {
+  return (value, { bridgeSettings }) => ({ bridgeSettings: { ...bridgeSettings, [key]: read(value) } });
+}
+
+function ofPort<Key extends keyof PortConfig>(key: Key, read: (value: string) => PortConfig[Key]): Carry {
+  return (value, { portSettings }) => ({ portSettings: { ...portSettings, [key]: read(value) } });
+}
+
 function defaultRoute(beside: string): RouteConfig {
   if (/^(_|dhcp)/.test(beside)) throw invalidArgument('read', 'the address of the gateway', beside);
   const isIpv6 = beside.includes(':');
@@ -232,6 +263,13 @@ function booleanOf(text: string, ...also: readonly string[]): boolean {
   if (['1', 'yes', 'y', 'true', 't', 'on', ...also].includes(text.toLowerCase())) return true;
   if (['0', 'no', 'n', 'false', 'f', 'off', 'ipv4', 'ipv6'].includes(text.toLowerCase())) return false;
   throw invalidArgument('read', 'yes or no', text);
+}
+
+/** `20`, `20s`, `5min` (systemd.time(7)). */
+function secondsOf(text: string): number {
+  const [, digits, unit = ''] = /^([0-9]{1,7})\s*(s|sec|min|m|h)?$/.exec(text) ?? [];
+  if (digits === undefined) throw invalidArgument('read', 'a time in seconds, minutes or hours', text);
+  return Number(digits) * (unit === 'h' ? 3600 : unit.startsWith('m') ? 60 : 1);
 }
 
 /** A number, with K, M or G for 1024 and its powers. */

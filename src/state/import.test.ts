@@ -49,6 +49,9 @@ iface tap3 inet manual
 iface br0 inet static
     address 10.3.0.1/24
     bridge_ports tap0 eth1
+    bridge_stp on
+    bridge_fd 4
+    bridge-ageing 60
 `,
     });
     expect(notesOf(imported)).toEqual([]);
@@ -78,7 +81,12 @@ iface br0 inet static
       },
       { name: 'tap2', kind: 'tap', owner: '1000' },
       { name: 'tap3', kind: 'tap', owner: 'carol' },
-      { name: 'br0', kind: 'bridge', addresses: ['10.3.0.1/24'] },
+      {
+        name: 'br0',
+        kind: 'bridge',
+        addresses: ['10.3.0.1/24'],
+        bridgeSettings: { stp: true, forwardDelaySec: 4, ageingTimeSec: 60 },
+      },
       { name: 'eth1', bridge: 'br0' },
     ]);
     expect(isWhole(imported)).toBe(true);
@@ -144,9 +152,15 @@ MTUBytes=1400
         path: '/etc/systemd/network/10-vpn.netdev',
         text: '[NetDev]\nName=vpn0\nKind=tun\n\n[Tun]\nUser=alice\nGroup=vpn\nMultiQueue=true\nPacketInfo=no\n',
       },
-      { path: '20-br.netdev', text: '[NetDev]\nName=br0\nKind=bridge\nMACAddress=02:00:00:00:00:01\n' },
+      {
+        path: '20-br.netdev',
+        text: '[NetDev]\nName=br0\nKind=bridge\nMACAddress=02:00:00:00:00:01\n[Bridge]\nSTP=yes\nAgeingTimeSec=5min\n',
+      },
       { path: '21-tap.netdev', text: '[NetDev]\nName=tap0\nKind=tap\nMTUBytes=9K\n[Tap]\nVNetHeader=on\n' },
-      { path: '21-tap.network', text: '[Match]\nName=tap0\n[Network]\nBridge=br0\n' },
+      {
+        path: '21-tap.network',
+        text: '[Match]\nName=tap0\n[Network]\nBridge=br0\n[Bridge]\nIsolated=yes\nUseBPDU=no\n',
+      },
       { path: '30-v.netdev', text: '[NetDev]\nName=v0\nKind=veth\n[Peer]\nName=v1\n' },
     ]);
     expect(notesOf(imported)).toEqual([]);
@@ -167,8 +181,15 @@ MTUBytes=1400
         ],
         sysctls: { 'ipv4.forwarding': '1' },
       },
-      { name: 'br0', kind: 'bridge', mac: '02:00:00:00:00:01' },
-      { name: 'tap0', kind: 'tap', mtu: 9216, vnetHeader: true, bridge: 'br0' },
+      { name: 'br0', kind: 'bridge', mac: '02:00:00:00:00:01', bridgeSettings: { stp: true, ageingTimeSec: 300 } },
+      {
+        name: 'tap0',
+        kind: 'tap',
+        mtu: 9216,
+        vnetHeader: true,
+        bridge: 'br0',
+        portSettings: { isolated: true, guard: true },
+      },
       { name: 'v0', kind: 'veth', peer: 'v1' },
     ]);
     expect(isWhole(imported)).toBe(true);

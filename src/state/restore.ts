@@ -1,4 +1,7 @@
-/** What gives deleted devices back as they were: their settings, addresses and routes went with them. */
+/**
+ * What gives deleted devices back as they were: their settings, addresses and routes went with them. With an address go
+ * routes, and further addresses of its subnet.
+ */
 
 import { type Change, type KernelView, linkSettings } from '../changes/index.ts';
 import type { RouteInfo } from '../netlink/index.ts';
@@ -6,7 +9,7 @@ import type { RouteInfo } from '../netlink/index.ts';
 /** Follows the inverse of the removals, in which the devices themselves are made again. */
 export function restoringChanges(removals: readonly Change[], view: KernelView): Change[] {
   return removals.flatMap((removal) => {
-    if (removal.resource !== 'device') return [];
+    if (removal.resource !== 'device' && removal.resource !== 'address') return [];
     const { link } = removal;
     const snapshot = view.of(removal.netns);
     const current = snapshot?.linkByIndex(link.index);
@@ -14,13 +17,14 @@ export function restoringChanges(removals: readonly Change[], view: KernelView):
     const at = { link, ...(removal.netns !== undefined && { netns: removal.netns }) };
     const { up, ...settings } = linkSettings(current);
     const before = {};
+    const isDevice = removal.resource === 'device';
     return [
-      { resource: 'link', ...at, before, after: settings } satisfies Change,
+      ...(isDevice ? [{ resource: 'link', ...at, before, after: settings } satisfies Change] : []),
       ...snapshot
         .addressesOf(link.index)
         .filter(({ protocol }) => protocol === undefined || protocol > KERNEL_PROTOCOLS)
         .map(({ cidr }): Change => ({ resource: 'address', action: 'add', ...at, cidr: cidr.toString() })),
-      ...(up ? [{ resource: 'link', ...at, before, after: { up } } satisfies Change] : []),
+      ...(isDevice && up ? [{ resource: 'link', ...at, before, after: { up } } satisfies Change] : []),
       ...snapshot
         .routesOf(link.index)
         .filter(({ protocol, type }) => protocol !== 'kernel' && type === 'unicast')

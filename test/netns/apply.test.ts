@@ -1,14 +1,14 @@
 /** Desired state against the real kernel: what is applied is read back by `ip`, `bridge` and `nft`, and the other way round. */
 
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 
-import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { formatConfig } from '../../src/config/index.ts';
 import { listJournals, openJournal } from '../../src/journal/index.ts';
+import { type NetlinkEvent, openLinkEvents } from '../../src/netlink/index.ts';
 import { applyConfig, exportConfig, planChanges, takeDown } from '../../src/state/index.ts';
 import { configOf, dump, freshFolder, wipe } from './desired-state.ts';
 import { codeOf, ip, ipJson, ipNames } from './iproute2.ts';
@@ -20,7 +20,10 @@ afterEach(() => wipe());
 
 const everything = `
 devices:
-  br0: { kind: bridge, mtu: 1400 }
+  br0:
+    kind: bridge
+    mtu: 1400
+    bridgeSettings: { stp: true, ageingTimeSec: 60, forwardDelaySec: 4, priority: 4096, multicastSnooping: false }
   tap0:
     kind: tap
     owner: 0
@@ -30,6 +33,7 @@ devices:
     mtu: 1400
     txQueueLen: 77
     bridge: br0
+    portSettings: { isolated: true, hairpin: true, learning: false, cost: 77 }
     altNames: [a-name-longer-than-fifteen-bytes]
   tun0:
     kind: tun
@@ -78,7 +82,17 @@ describe('applying a configuration', () => {
         info_data: { type: 'tap', persist: true, multi_queue: true, user: 'root', group: 'root' },
       },
     });
-    expect(linkByIp('br0')).toMatchObject({ linkinfo: { info_kind: 'bridge' }, flags: expect.arrayContaining(['UP']) });
+    expect(linkByIp('br0')).toMatchObject({
+      linkinfo: {
+        info_kind: 'bridge',
+        // In hundredths of a second.
+        info_data: { stp_state: 1, ageing_time: 6000, forward_delay: 400, priority: 4096, mcast_snooping: 0 },
+      },
+      flags: expect.arrayContaining(['UP']),
+    });
+    expect(linkByIp('tap0')).toMatchObject({
+      linkinfo: { info_slave_data: { isolated: true, hairpin: true, learning: false, cost: 77 } },
+    });
     expect(linkByIp('tun0')).toMatchObject({ flags: expect.arrayContaining(['UP', 'PROMISC']) });
     expect(linkByIp('tun2')).not.toMatchObject({ flags: expect.arrayContaining(['UP']) });
     expect(addressesByIp('tun0')).toEqual(['10.0.0.1/24', 'fd00::1/64']);
@@ -150,29 +164,23 @@ devices:
     const text = (mtu: number): string =>
       `devices: { tun0: { kind: tun, mtu: ${mtu}, addresses: [10.0.0.1/24] }, tun1: { kind: tun, addresses: [10.1.0.1/24] } }`;
     await applyConfig(configOf(text(1400)), where);
+    const indexOf = (name: string): number => Number(linkByIp(name)['ifindex']);
+    const [changed, other] = [indexOf('tun0'), indexOf('tun1')];
     // The kernel tells a moment later that nobody holds them.
     await vi.waitFor(() => {
       for (const name of ['tun0', 'tun1']) expect(linkByIp(name)).toMatchObject({ operstate: 'DOWN' });
     }, 10_000);
-    const monitor = spawn('ip', ['monitor', 'link', 'address', 'route'], { stdio: ['ignore', 'pipe', 'inherit'] });
-    onTestFinished(() => void monitor.kill('SIGKILL'));
-    const lines: string[] = [];
-    const events = createInterface({ input: monitor.stdout });
-    events.on('line', (line) => lines.push(line));
-    const told = (name: string): boolean => lines.some((line) => line.includes(name));
-    // The monitor is ready once it tells of something.
-    ip('link add marker0 type bridge');
-    let tries = 0;
-    await vi.waitFor(() => {
-      ip(`link set marker0 alias try${tries++}`);
-      expect(told('marker0')).toBe(true);
-    }, 20_000);
+    await using events = openLinkEvents({ groups: ['link', 'address', 'route'] });
     const { changes } = await applyConfig(configOf(text(1401)), where);
     expect(changes).toHaveLength(1);
-    ip('link add marker1 type bridge');
-    await vi.waitFor(() => expect(told('marker1')).toBe(true), 20_000);
-    expect(lines.join('\n')).toContain('tun0');
-    expect(lines.join('\n')).not.toContain('tun1');
+    ip('link add marker type bridge');
+    const touched = new Set<number | undefined>();
+    for await (const event of events) {
+      if (event.type === 'link' && event.link.name === 'marker') break;
+      touched.add(touchedBy(event));
+    }
+    expect(touched).toContain(changed);
+    expect(touched).not.toContain(other);
   });
 
   it('replaces a device of its own that is of another kind, with what is on it', async () => {
@@ -198,6 +206,33 @@ devices:
     expect((await planChanges(configOf(text('10.0.0.3')), where)).changes).toEqual([]);
   });
 
+  it('keeps the routes of a device whose address is replaced by another of its subnet', async () => {
+    const where = freshFolder();
+    const text = (host: number): string => `
+devices:
+  tun0:
+    kind: tun
+    addresses: [10.0.0.${host}/24, fd00::${host}/64]
+    routes: [{ to: 10.1.0.0/16, via: 10.0.0.9 }, { to: 10.2.0.0/16 }, { to: fd01::/64, via: fd00::9 }]
+`;
+    await applyConfig(configOf(text(1)), where);
+    await applyConfig(configOf(text(2)), { ...where, prune: true });
+    expect(addressesByIp('tun0')).toEqual(['10.0.0.2/24', 'fd00::2/64']);
+    expect((await planChanges(configOf(text(2)), where)).changes).toEqual([]);
+    expect(ipJson('route show 10.1.0.0/16')).toMatchObject([{ gateway: '10.0.0.9' }]);
+    expect(ipJson('route show 10.2.0.0/16')).toMatchObject([{ dev: 'tun0' }]);
+    expect(ipJson('-6 route show fd01::/64')).toMatchObject([{ gateway: 'fd00::9' }]);
+    // Taken back, they are as they were.
+    const before = dump();
+    const failing = `${text(3)}  tun1: { kind: tun, routes: [{ to: 10.9.0.0/16, via: 192.0.2.1 }] }\n`;
+    await expect(applyConfig(configOf(failing), { ...where, prune: true })).rejects.toMatchObject({
+      attempted: 'add route 10.9.0.0/16 via 192.0.2.1 to tun1',
+    });
+    expect(dump()).toBe(before);
+    await takeDown(where);
+    expect(ipNames()).toEqual(['lo']);
+  });
+
   it('removes what is no longer named only when it is asked to', async () => {
     const where = freshFolder();
     await applyConfig(
@@ -215,6 +250,20 @@ devices:
     expect(addressesByIp('tun0')).toEqual(['10.0.0.1/24', '10.0.2.1/24']);
   });
 });
+
+/** Index of the interface that an event is about. */
+function touchedBy(event: NetlinkEvent): number | undefined {
+  switch (event.type) {
+    case 'link':
+      return event.link.index;
+    case 'address':
+      return event.address.linkIndex;
+    case 'route':
+      return event.route.linkIndex;
+    default:
+      throw new Error(`an event of type ${event.type}`);
+  }
+}
 
 describe('a device of somebody else', () => {
   it('is used, and is exactly as it was found afterwards', async () => {
@@ -237,16 +286,20 @@ devices:
     mac: 02:00:00:00:00:55
     promisc: true
     bridge: br5
+    portSettings: { isolated: true, cost: 9 }
     up: true
     altNames: [five]
     addresses: [10.5.0.1/24, 10.55.0.1/24, fd05::1/64]
     routes: [10.56.0.0/16]
     neighbours: [{ address: 10.55.0.9, mac: 02:00:00:00:00:09 }]
     sysctls: { ipv4.forwarding: 1 }
+  br5: { bridgeSettings: { stp: true, forwardDelaySec: 4 } }
 `),
       where,
     );
     expect(linkByIp('tap5')).toMatchObject({ mtu: 1300, txqlen: 5, address: '02:00:00:00:00:55', master: 'br5' });
+    expect(linkByIp('tap5')).toMatchObject({ linkinfo: { info_slave_data: { isolated: true, cost: 9 } } });
+    expect(linkByIp('br5')).toMatchObject({ linkinfo: { info_data: { stp_state: 1, forward_delay: 400 } } });
     expect(addressesByIp('tap5')).toEqual(['10.5.0.1/24', '10.55.0.1/24', 'fd05::1/64']);
     const { left } = await takeDown(where);
     expect(left).toEqual([]);
@@ -257,10 +310,12 @@ devices:
   it('in the way of one that is to be made is a conflict, and nothing is changed', async () => {
     ip('link add x0 type bridge');
     ip('tuntap add x1 mode tap user 0');
+    ip('tuntap add x4 mode tap');
     const before = dump();
     const where = freshFolder();
     const config = configOf(
-      'devices: { x0: { kind: tap }, x1: { kind: tap, multiQueue: true }, x2: { mtu: 1400 }, x3: { kind: tap, bridge: x9 } }',
+      'devices: { x0: { kind: tap }, x1: { kind: tap, multiQueue: true }, x2: { mtu: 1400 }, x3: { kind: tap, bridge: x9 }, ' +
+        'x4: { bridgeSettings: { stp: true }, portSettings: { isolated: true } } }',
     );
     const { conflicts } = await planChanges(config, where);
     expect(conflicts.map(({ path }) => path)).toEqual([
@@ -268,6 +323,8 @@ devices:
       'devices.x1.multiQueue',
       'devices.x2',
       'devices.x3.bridge',
+      'devices.x4.bridgeSettings',
+      'devices.x4.portSettings',
     ]);
     expect(await codeOf(() => applyConfig(config, where))).toBe('VNIC_CONFIG_CONFLICT');
     expect(dump()).toBe(before);
@@ -399,7 +456,8 @@ describe('an export', () => {
     ip('tuntap add tap5 mode tap user 0 multi_queue');
     ip('link add br5 type bridge');
     ip('link set tap5 master br5 up mtu 1300');
-    ip('link set br5 up');
+    ip('link set br5 up type bridge stp_state 1 ageing_time 1000 mcast_snooping 0');
+    ip('link set tap5 type bridge_slave isolated on');
     ip('addr add 10.5.0.1/24 dev br5');
     ip('addr add fd05::1/64 dev br5 nodad');
     ip('route add 10.6.0.0/16 via 10.5.0.9 table 9');
