@@ -217,6 +217,7 @@ export const commandList: readonly CommandEntry[] = [
     name: 'doctor',
     summary: 'check what this machine allows, and say how to mend it',
     group: HELP,
+    netns: true,
     load: () => import('./commands/doctor.ts'),
   },
   {

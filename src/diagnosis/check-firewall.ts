@@ -8,7 +8,7 @@
 import { spawnSync } from 'node:child_process';
 
 import { findProgram } from '../netdev/index.ts';
-import { fine, found, type PathCheck, type PathContext, shellWord } from './path-check.ts';
+import { enteringWords, fine, found, type PathCheck, type PathContext, shellWord } from './path-check.ts';
 
 interface NftChain {
   readonly family: string;
@@ -30,11 +30,13 @@ const TITLE = 'Firewall';
 /** Where packets of a device come along. */
 const hooks = ['ingress', 'prerouting', 'input', 'forward', 'output', 'postrouting', 'egress'];
 
-export function checkFirewall({ link }: PathContext): PathCheck {
+export function checkFirewall({ link, ...place }: PathContext): PathCheck {
   const program = findProgram('nft');
   if (program === undefined) return fine('firewall', TITLE, 'not looked at: the program nft is not installed');
-  const { status, stdout, stderr } = spawnSync(program, ['-j', 'list', 'ruleset'], { encoding: 'utf8' });
-  if (status !== 0) return fine('firewall', TITLE, `not looked at: ${stderr.trim().split('\n')[0] ?? 'nft failed'}`);
+  const [first = program, ...rest] = [...enteringWords(place), program, '-j', 'list', 'ruleset'];
+  const { status, stdout = '', stderr = '' } = spawnSync(first, rest, { encoding: 'utf8' });
+  if (status !== 0)
+    return fine('firewall', TITLE, `not looked at: ${stderr?.trim().split('\n')[0] || `${first} failed`}`);
   const { chains, rules } = parseRuleset(stdout);
   const filters = chains.filter(({ hook }) => hook !== undefined && hooks.includes(hook));
   for (const chain of filters) {

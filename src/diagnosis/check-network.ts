@@ -1,18 +1,16 @@
 /** Addresses, routes, neighbours and sizes: what decides where a packet goes. */
 
-import { readFileSync } from 'node:fs';
-
 import { Cidr, IpAddress as Ip, type IpAddress } from '../base/index.ts';
 import { listMasquerades, type RouteInfo } from '../netlink/index.ts';
-import { interfaceSysctl, readSysctl } from '../netns/index.ts';
+import { interfaceSysctl, type NetnsOptions, readProcNet, readSysctl } from '../netns/index.ts';
 import { fine, found, type PathCheck, type PathContext, shellWord } from './path-check.ts';
 
 /** RFC 8200 section 5. */
 const MIN_IPV6_MTU = 1280;
 
-export function checkIpv6({ link, to }: PathContext): PathCheck {
+export function checkIpv6({ link, to, ...place }: PathContext): PathCheck {
   const key = interfaceSysctl('ipv6', link.name, 'disable_ipv6');
-  const value = readSysctl(key);
+  const value = readSysctl(key, placeOf(place));
   if (value === '0') return fine('ipv6', 'IPv6', 'on');
   const status = to?.family === 6 ? 'fail' : 'warn';
   if (value === undefined) {
@@ -34,7 +32,8 @@ export function checkAddress({ link, links, addresses, to }: PathContext): PathC
     const { cidr } = failed;
     return found('address', title, {
       detail: `somebody else has ${cidr.address} (duplicate address detection)`,
-      fix: `sudo ip address replace ${cidr} dev ${name} nodad`,
+      // Replacing it would leave the mark.
+      fix: `sudo ip address delete ${cidr} dev ${name} && sudo ip address add ${cidr} dev ${name} nodad`,
     });
   }
   const own = addresses.filter(({ family, scope }) => (to === undefined ? scope !== 'link' : family === to.family));
@@ -92,11 +91,12 @@ export async function checkNeighbour({ netlink, link, to }: PathContext): Promis
 }
 
 /** Strict reverse path filtering drops what comes from where the device does not lead. */
-export function checkReversePath({ link }: PathContext): PathCheck {
+export function checkReversePath({ link, ...context }: PathContext): PathCheck {
   const title = 'Reverse path';
   const key = interfaceSysctl('ipv4', link.name, 'rp_filter');
-  const mode = Math.max(Number(readSysctl(key) ?? 0), Number(readSysctl('net.ipv4.conf.all.rp_filter') ?? 0));
-  const dropped = droppedByReversePath();
+  const place = placeOf(context);
+  const mode = Math.max(...[key, 'net.ipv4.conf.all.rp_filter'].map((name) => Number(readSysctl(name, place) ?? 0)));
+  const dropped = droppedByReversePath(place);
   if (mode !== 1) return fine('rp-filter', title, mode === 0 ? 'not checked' : 'checked loosely');
   if (dropped === 0) return fine('rp-filter', title, 'checked strictly (rp_filter), nothing dropped so far');
   return found('rp-filter', title, {
@@ -107,10 +107,11 @@ export function checkReversePath({ link }: PathContext): PathCheck {
 }
 
 /** Needed when the device's network is to reach others through this machine; masquerading says that it is. */
-export async function checkForwarding({ addresses }: PathContext): Promise<PathCheck> {
+export async function checkForwarding({ addresses, ...context }: PathContext): Promise<PathCheck> {
   const title = 'Forwarding';
-  const sources = await masqueradedSources();
-  const off = ([4, 6] as const).filter((family) => readSysctl(forwardingKey(family)) === '0');
+  const place = placeOf(context);
+  const sources = await masqueradedSources(place);
+  const off = ([4, 6] as const).filter((family) => readSysctl(forwardingKey(family), place) === '0');
   const wanted = off.find((family) =>
     sources.some((source) => source.family === family && addresses.some(({ cidr }) => source.contains(cidr.address))),
   );
@@ -186,23 +187,21 @@ function forwardingKey(family: 4 | 6): string {
 }
 
 /** None where this user may not ask. */
-async function masqueradedSources(): Promise<Cidr[]> {
+async function masqueradedSources(place: NetnsOptions): Promise<Cidr[]> {
   try {
-    return (await listMasquerades()).map(({ source }) => source);
+    return (await listMasquerades(place)).map(({ source }) => source);
   } catch {
     return [];
   }
 }
 
 /** `TcpExt: … IPReversePathFilter` of `/proc/net/netstat`: names in one line, values in the next. */
-function droppedByReversePath(): number {
-  try {
-    const rows = readFileSync('/proc/thread-self/net/netstat', 'latin1')
-      .split('\n')
-      .map((line) => line.split(' '));
-    const [names = [], values = []] = rows.filter(([first]) => first === 'TcpExt:');
-    return Number(values[names.indexOf('IPReversePathFilter')] ?? 0);
-  } catch {
-    return 0;
-  }
+function droppedByReversePath(place: NetnsOptions): number {
+  const rows = (readProcNet('netstat', place) ?? '').split('\n').map((line) => line.split(' '));
+  const [names = [], values = []] = rows.filter(([first]) => first === 'TcpExt:');
+  return Number(values[names.indexOf('IPReversePathFilter')] ?? 0);
+}
+
+function placeOf({ netns }: Pick<PathContext, 'netns'>): NetnsOptions {
+  return netns === undefined ? {} : { netns };
 }

@@ -2,6 +2,7 @@
 
 import { type IpAddress, isVnicError } from '../base/index.ts';
 import { type Netlink, openNetlink } from '../netlink/index.ts';
+import type { NetnsOptions } from '../netns/index.ts';
 import { findHolders } from '../tun/index.ts';
 import { checkAttached, checkKind, checkQueue, checkUp } from './check-device.ts';
 import { checkFirewall } from './check-firewall.ts';
@@ -14,10 +15,10 @@ import {
   checkReversePath,
   checkRoute,
 } from './check-network.ts';
-import { fine, found, type PathCheck, type PathContext, shellWord } from './path-check.ts';
+import { fine, found, mendedFrom, type PathCheck, type PathContext, shellWord } from './path-check.ts';
 
 /** What is asked. */
-export interface ExamineDeviceOptions {
+export interface ExamineDeviceOptions extends NetnsOptions {
   /** Whom packets are for. Default nobody in particular: then routes and neighbours of one address are not followed. */
   readonly to?: IpAddress;
   /** What the device should be. Default whatever it is. */
@@ -29,21 +30,22 @@ export interface ExamineDeviceOptions {
 const WATCH_MS = 200;
 
 /**
- * Examines a device of this network namespace. The first check that fails is the one to be mended first; those behind it
+ * Examines a device. The first check that fails is the one to be mended first; those behind it
  * may fail for the same cause.
  * @param name also an alternative one
  * @returns one check where there is no such device
- * @throws VNIC_INVALID_NAME, VNIC_NAME_TOO_LONG, VNIC_NETLINK
+ * @throws VNIC_INVALID_NAME, VNIC_NAME_TOO_LONG, VNIC_NETLINK, VNIC_NO_SUCH_NAMESPACE, VNIC_NAMESPACE_FORBIDDEN
  */
 export async function examineDevice(name: string, options: ExamineDeviceOptions = {}): Promise<PathCheck[]> {
-  await using netlink = await openNetlink();
+  const place = options.netns === undefined ? {} : { netns: options.netns };
+  await using netlink = await openNetlink(place);
   const context = await contextOf(netlink, name, options);
-  if (context === undefined) return [await missing(netlink, name, options)];
+  if (context === undefined) return [mendedFrom(await missing(netlink, name, options), place)];
   const { link } = context;
   await new Promise((resolve) => setTimeout(resolve, options.watchMs ?? WATCH_MS));
   const later = await netlink.links.get(link.index);
   const dropped = later.statistics.txDropped - link.statistics.txDropped;
-  return [
+  const checks = [
     fine('exists', 'Device', `${link.name}, number ${link.index}`),
     checkKind(context),
     checkUp(context),
@@ -58,21 +60,24 @@ export async function examineDevice(name: string, options: ExamineDeviceOptions 
     await checkForwarding(context),
     checkMtu(context),
   ];
+  return checks.map((check) => mendedFrom(check, place));
 }
 
 async function contextOf(
   netlink: Netlink,
   name: string,
-  { to, kind }: ExamineDeviceOptions,
+  { to, kind, netns }: ExamineDeviceOptions,
 ): Promise<PathContext | undefined> {
+  const place = netns === undefined ? {} : { netns };
   try {
     const link = await netlink.links.get(name);
     return {
+      ...place,
       netlink,
       link,
       links: await netlink.links.list(),
       addresses: await netlink.addresses.list({ link: link.index }),
-      holders: link.tun === undefined ? [] : findHolders(link.name),
+      holders: link.tun === undefined ? [] : findHolders(link.name, place),
       to,
       expectedKind: kind,
     };

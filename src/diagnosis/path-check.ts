@@ -2,6 +2,7 @@
 
 import type { IpAddress } from '../base/index.ts';
 import type { AddressInfo, LinkInfo, Netlink } from '../netlink/index.ts';
+import { NETNS_FOLDER, type NetnsOptions, type NetnsSelector, NetworkNamespace } from '../netns/index.ts';
 import type { Holder } from '../tun/index.ts';
 
 /** Name of a step in `--json`; stable. In the order in which a packet needs them. */
@@ -33,7 +34,7 @@ export interface PathCheck {
 }
 
 /** What a step is looked at with. */
-export interface PathContext {
+export interface PathContext extends NetnsOptions {
   readonly netlink: Netlink;
   readonly link: LinkInfo;
   /** Every link of the namespace. */
@@ -63,4 +64,29 @@ export function found(
 /** A word for sh(1). */
 export function shellWord(word: string): string {
   return /^[\w./@%+=:,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+/** A command that runs `line` in another namespace, as words; nothing stands before it in that of the process. */
+export function enteringWords({ netns }: NetnsOptions): string[] {
+  return netns === undefined ? [] : ['nsenter', `--net=${pathOf(netns)}`];
+}
+
+/** The same check with a line that mends it from outside of the namespace. */
+export function mendedFrom(check: PathCheck, options: NetnsOptions): PathCheck {
+  const { netns } = options;
+  if (check.fix === undefined || netns === undefined) return check;
+  const entering = enteringWords(options).map(shellWord).join(' ');
+  const fix = check.fix
+    .replaceAll(/\bsudo (?!vnic )/g, `sudo ${entering} `)
+    .replaceAll(
+      /\bvnic (\w+)/g,
+      `vnic $1 --netns ${shellWord(netns instanceof NetworkNamespace ? pathOf(netns) : String(netns))}`,
+    );
+  return { ...check, fix };
+}
+
+function pathOf(netns: NetnsSelector): string {
+  if (netns instanceof NetworkNamespace) return `/proc/${process.pid}/fd/${netns.fd}`;
+  if (typeof netns === 'number') return `/proc/${netns}/ns/net`;
+  return netns.includes('/') ? netns : `${NETNS_FOLDER}/${netns}`;
 }

@@ -29,4 +29,5 @@ export {
   openNetworkNamespace,
   withNamespace,
 } from './namespace.ts';
+export { readProcNet } from './proc-net.ts';
 export { interfaceSysctl, readSysctl, writeSysctl } from './sysctl.ts';

@@ -2,7 +2,7 @@
 
 import { execFileSync } from 'node:child_process';
 
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { Cidr } from '../../src/base/index.ts';
 import { addMasquerade } from '../../src/netlink/index.ts';
@@ -76,6 +76,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await endLive();
   deleteTestDevices();
+  sh('ip netns delete lab 2> /dev/null || true; ip netns delete far 2> /dev/null || true');
   sh('nft flush ruleset; ip link delete br0 2> /dev/null || true; ip link delete v0 2> /dev/null || true');
   sh('echo 0 > /proc/sys/net/ipv4/ip_forward; echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter');
 });
@@ -249,5 +250,60 @@ describe('a cause that the printed line mends', () => {
     expect(before).toMatchObject({ status: 'warn', detail: expect.stringMatching(/v0 has 1500 bytes and v1 1400/) });
     await mend(before);
     expect(checkOf(await ask('v0'), 'mtu').status).toBe('ok');
+  });
+
+  it('is strict reverse path filtering', async () => {
+    sh('ip netns add far; ip link add v0 address 02:00:00:00:00:07 type veth peer name v1 netns far');
+    sh('ip address add 10.7.0.1/24 dev v0');
+    sh('ip link set v0 up; ip -n far link set v1 up; ip -n far link set lo up');
+    sh('ip -n far address add 10.7.0.2/24 dev v1; ip -n far address add 192.0.2.1/32 dev lo');
+    // The question for its MAC address would be dropped for the same cause, and not be counted.
+    sh('ip -n far neigh replace 10.7.0.1 lladdr 02:00:00:00:00:07 dev v1');
+    sh('echo 1 > /proc/sys/net/ipv4/conf/v0/rp_filter');
+    const ping = 'ip netns exec far ping -c1 -W1 -I 192.0.2.1 10.7.0.1';
+    await runShell(ping);
+    const before = checkOf(await ask('v0'), 'rp-filter');
+    expect(before).toMatchObject({ status: 'warn', detail: expect.stringMatching(/^\d+ packets were dropped/) });
+    await mend(before);
+    expect(checkOf(await ask('v0'), 'rp-filter').status).toBe('ok');
+  });
+
+  it('is an address that somebody else has', async () => {
+    sh(
+      'ip netns add far; ip link add v0 type veth peer name v1 netns far; ip link set v0 up; ip -n far link set v1 up',
+    );
+    sh('ip -n far address add fd07::7/64 dev v1 nodad; ip address add fd07::7/64 dev v0');
+    await vi.waitFor(
+      () => expect(String(execFileSync('ip', ['address', 'show', 'v0']))).toContain('dadfailed'),
+      20_000,
+    );
+    const before = await ask('v0', '--to', 'fd07::8');
+    expect(checkOf(before, 'address')).toMatchObject({ status: 'fail', detail: expect.stringContaining('fd07::7') });
+    await mend(checkOf(before, 'address'));
+    expect(checkOf(await ask('v0', '--to', 'fd07::8'), 'address').status).toBe('ok');
+  });
+});
+
+describe('a device of another namespace', () => {
+  it('is looked at there, and mended from here', async () => {
+    sh('ip netns add lab; ip -n lab tuntap add tap0 mode tap; ip -n lab link set lo up');
+    const here = ['tap0', '--netns', 'lab'];
+    for (const id of ['up', 'address', 'ipv6', 'firewall']) {
+      if (id === 'ipv6') sh('ip netns exec lab sysctl -qw net.ipv6.conf.tap0.disable_ipv6=1');
+      if (id === 'firewall') {
+        sh('ip netns exec lab nft add table inet f');
+        sh('ip netns exec lab nft add chain inet f i "{ type filter hook input priority 0; policy drop; }"');
+      }
+      const check = checkOf(await ask(...here), id);
+      expect(check.status).not.toBe('ok');
+      expect(check.fix).toMatch(/ --netns lab\b|nsenter --net=\/run\/netns\/lab /);
+      await mend(check);
+      expect(checkOf(await ask(...here), id).status).toBe('ok');
+    }
+    // The one here, of the same name, was not meant.
+    expect(checkOf(await ask('tap0'), 'up').status).toBe('ok');
+    expect(checkOf(await ask(...here), 'attached')).toMatchObject({ status: 'fail' });
+    expect((await runVnic(['doctor', 'tap0', '--netns', 'nowhere'])).status).not.toBe(0);
+    expect((await runVnic(['doctor', '--netns', 'lab'])).status).toBe(2);
   });
 });

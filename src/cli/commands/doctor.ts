@@ -5,13 +5,14 @@ import { type Command, Option } from 'commander';
 import { ExitStatus, IpAddress } from '../../base/index.ts';
 import type { PathCheck } from '../../diagnosis/index.ts';
 import { type Check, type CheckStatus, examineMachine, probeOffloads } from '../../netdev/index.ts';
+import type { NetnsOptions } from '../../netns/index.ts';
 import { print, printable, printJson, type StyleFormat, style } from '../output.ts';
 import { usageError } from '../report-error.ts';
 import { selfCommand } from '../self.ts';
 import { symbols } from '../symbols.ts';
 import { option } from '../values.ts';
 
-interface DoctorOptions {
+interface DoctorOptions extends NetnsOptions {
   readonly json?: boolean;
   readonly probeOffloads?: boolean;
   readonly to?: IpAddress;
@@ -43,6 +44,7 @@ export function define(command: Command): void {
 Examples:
   vnic doctor
   vnic doctor tun0 --to 10.0.0.2
+  vnic doctor tun0 --netns lab
   vnic doctor --json | jq '.checks[] | select(.status != "ok")'
 
 Exit status: ${ExitStatus.ok} when nothing fails, ${ExitStatus.unavailable} when something that vnic needs does, ${ExitStatus.failure} when something of a device does.
@@ -57,10 +59,10 @@ async function run(name: string | undefined, options: DoctorOptions): Promise<vo
     return;
   }
   if (name !== undefined) return runDevice(name, options);
-  if (options.to !== undefined || options.tun || options.tap) {
+  if (options.to !== undefined || options.tun || options.tap || options.netns !== undefined) {
     throw usageError(
       'run `vnic doctor`',
-      '--to, --tun and --tap are for a device',
+      '--to, --tun, --tap and --netns are for a device',
       'Name it: `vnic doctor tun0 --to 10.0.0.2`.',
     );
   }
@@ -74,10 +76,14 @@ async function run(name: string | undefined, options: DoctorOptions): Promise<vo
   if (!ok) process.exitCode = ExitStatus.unavailable;
 }
 
-async function runDevice(name: string, { to, tun, tap, json }: DoctorOptions): Promise<void> {
+async function runDevice(name: string, { to, tun, tap, netns, json }: DoctorOptions): Promise<void> {
   const { examineDevice } = await import('../../diagnosis/index.ts');
   const kind = tun ? 'tun' : tap ? 'tap' : undefined;
-  const checks = await examineDevice(name, { ...(to !== undefined && { to }), ...(kind !== undefined && { kind }) });
+  const checks = await examineDevice(name, {
+    ...(to !== undefined && { to }),
+    ...(kind !== undefined && { kind }),
+    ...(netns !== undefined && { netns }),
+  });
   const cause = checks.find(({ status }) => status === 'fail');
   if (json) printJson({ ok: cause === undefined, cause: cause?.id ?? null, checks });
   else {
