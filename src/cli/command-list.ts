@@ -163,18 +163,21 @@ export const commandList: readonly CommandEntry[] = [
     name: 'plan',
     summary: 'show what differs between a file and this machine',
     group: STATE,
+    netns: true,
     load: () => import('./commands/plan.ts'),
   },
   {
     name: 'apply',
     summary: 'make this machine as a file asks for',
     group: STATE,
+    netns: true,
     load: () => import('./commands/apply.ts'),
   },
   {
     name: 'export',
     summary: 'write the file for what exists now',
     group: STATE,
+    netns: true,
     load: () => import('./commands/export.ts'),
   },
   {

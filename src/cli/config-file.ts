@@ -5,6 +5,7 @@ import { type Command, Option } from 'commander';
 import { isVnicError } from '../base/index.ts';
 import type { Change } from '../changes/index.ts';
 import type { Config, ConfigMistake } from '../config/index.ts';
+import type { NetnsOptions, NetnsSelector } from '../netns/index.ts';
 import type { Plan } from '../state/index.ts';
 import { print, printable, printNote, style } from './output.ts';
 import { option, parseText } from './values.ts';
@@ -25,6 +26,22 @@ export function addFileOption(command: Command): Command {
 /** `--json` of a command that gives one answer. */
 export function jsonOption(what: string): Option {
   return new Option('--json', what);
+}
+
+/** The configuration of a file in the namespace of `--netns`. @throws as `loadConfig`, VNIC_NO_SUCH_NAMESPACE */
+export async function loadConfigIn(options: FileOptions & NetnsOptions, json: boolean): Promise<Config> {
+  const config = await loadConfig(options, json);
+  if (options.netns === undefined) return config;
+  const { inNamespace } = await import('../config/index.ts');
+  return inNamespace(config, await namespaceName(options.netns));
+}
+
+/** Name or path of a namespace that there is. @throws VNIC_NO_SUCH_NAMESPACE */
+export async function namespaceName(netns: NetnsSelector): Promise<string> {
+  const { openNetworkNamespace } = await import('../netns/index.ts');
+  const { netnsRef } = await import('../changes/index.ts');
+  openNetworkNamespace(netns).closeSync();
+  return netnsRef(netns).name;
 }
 
 /** Reads a file; its mistakes go to stderr, each with its place, unless they are wanted as JSON. */

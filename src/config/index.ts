@@ -13,6 +13,7 @@ export type {
 } from './config.ts';
 export { configJsonSchema, configSchema } from './config-schema.ts';
 export { formatConfig } from './format-config.ts';
+export { inNamespace } from './in-namespace.ts';
 export { type ConfigMistake, formatMistake } from './mistake.ts';
 export { type ParsedConfig, parseConfig } from './parse-config.ts';
 export { DEFAULT_CONFIG_PATH, readConfig } from './read-config.ts';

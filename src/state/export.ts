@@ -1,15 +1,16 @@
 /** The configuration of what exists now. Reading it back and planning it changes nothing. */
 
-import { Kernel, type KernelSnapshot, kindOf } from '../changes/index.ts';
-import type { Config, DeviceConfig } from '../config/index.ts';
-import { groupName, userName } from '../netdev/index.ts';
-import type { AddressInfo, LinkInfo, RouteInfo } from '../netlink/index.ts';
-import { configOf } from './imported.ts';
-import { routeFields } from './restore.ts';
+import { isVnicError } from '../base/index.ts';
+import { Kernel, type KernelView, type NetnsRef, netnsRef } from '../changes/index.ts';
+import type { Config, DeviceConfig, NamespaceConfig } from '../config/index.ts';
+import type { LinkInfo, Netlink } from '../netlink/index.ts';
+import { type ExportPlace, exportDevice, isOurKind } from './export-device.ts';
+import { exportNamespace } from './export-rules.ts';
 
 /** Something that exists and has no place in a configuration. */
 export interface ExportNote {
-  readonly device: string;
+  /** Name of the device; undefined for what is of no device. */
+  readonly device: string | undefined;
   readonly message: string;
 }
 
@@ -19,160 +20,114 @@ export interface ExportResult {
   readonly notes: readonly ExportNote[];
 }
 
+/** What is described. */
+export interface ExportOptions {
+  /** Only these devices, which may be of any kind. Default persistent TUN/TAP devices, bridges and veth pairs. */
+  readonly names?: readonly string[];
+  /** The network namespace of the process; default true. */
+  readonly here?: boolean;
+  /** Further network namespaces, by name or path. */
+  readonly namespaces?: readonly string[];
+  readonly signal?: AbortSignal;
+}
+
 /**
- * Describes the persistent TUN/TAP devices, bridges and veth pairs of this network namespace.
- * @param options `names`: only these, which may be of any kind
- * @throws VNIC_NETLINK, VNIC_ABORTED
+ * Describes devices, policy rules, masquerading and forwarding. With `names`, only devices.
+ * @throws VNIC_NETLINK, VNIC_ABORTED, VNIC_NO_SUCH_NAMESPACE, VNIC_NAMESPACE_FORBIDDEN
  */
-export async function exportConfig(
-  options: { readonly names?: readonly string[]; readonly signal?: AbortSignal } = {},
-): Promise<ExportResult> {
-  const { names, signal } = options;
+export async function exportConfig(options: ExportOptions = {}): Promise<ExportResult> {
+  const { names, here = true, namespaces = [] } = options;
   await using kernel = new Kernel();
-  const view = await kernel.view([], { neighbours: true, ...(signal !== undefined && { signal }) });
-  const snapshot = view.of(undefined);
-  if (snapshot === undefined) return { config: configOf([]), notes: [] };
+  // Asked for by name, a namespace that is not there is a mistake, not an empty one.
+  for (const name of namespaces) await kernel.netlink(netnsRef(name));
   const notes: ExportNote[] = [];
+  const view = await viewOf(kernel, options, notes);
+  const isWanted = names === undefined ? isOurKind : ({ name }: LinkInfo): boolean => names.includes(name);
   const devices: DeviceConfig[] = [];
-  for (const link of snapshot.links) {
-    if (names === undefined ? !isOurKind(link) : !names.includes(link.name)) continue;
-    if (link.tun !== undefined && !link.tun.persist) {
-      notes.push({ device: link.name, message: 'it goes with the process that holds it, and is left out' });
-      continue;
+  const parts = new Map<string | undefined, NamespaceConfig>();
+  for (const namespace of [...(here ? [undefined] : []), ...namespaces]) {
+    const netns = namespace === undefined ? undefined : netnsRef(namespace);
+    const place = await placeOf(namespace, netns, { here, namespaces, view, netlink: await kernel.netlink(netns) });
+    if (place === undefined) continue;
+    if (names === undefined) {
+      const note = (message: string): void => void notes.push({ device: undefined, message });
+      parts.set(namespace, exportNamespace(place.snapshot, note));
     }
-    devices.push(await describe(link, snapshot, notes));
+    for (const link of place.snapshot.links.filter(isWanted)) {
+      const note = (message: string): void => void notes.push({ device: link.name, message });
+      if (isFleeting(link)) note('it goes with the process that holds it, and is left out');
+      else devices.push(await exportDevice(link, idOf(link, devices), place, note));
+    }
   }
-  return { config: configOf(devices), notes };
+  return { config: configOf(devices, parts), notes };
 }
 
-const ourKinds: readonly (string | undefined)[] = ['tun', 'tap', 'bridge', 'veth'];
-
-function isOurKind(link: LinkInfo): boolean {
-  return ourKinds.includes(kindOf(link));
+async function viewOf(
+  kernel: Kernel,
+  { names, namespaces = [], signal }: ExportOptions,
+  notes: ExportNote[],
+): Promise<KernelView> {
+  const options = { neighbours: true, rules: names === undefined, ...(signal !== undefined && { signal }) };
+  try {
+    return await kernel.view(namespaces, { ...options, masquerades: names === undefined });
+  } catch (error) {
+    // A kernel without nf_tables masquerades nothing.
+    if (!isVnicError(error, 'VNIC_NO_PRIVILEGE') && !isVnicError(error, 'VNIC_UNSUPPORTED')) throw error;
+    if (error.code === 'VNIC_NO_PRIVILEGE')
+      notes.push({ device: undefined, message: 'masquerading is left out: only root may read it' });
+    return kernel.view(namespaces, options);
+  }
 }
 
-async function describe(link: LinkInfo, snapshot: KernelSnapshot, notes: ExportNote[]): Promise<DeviceConfig> {
-  const { name, index, altNames, mtu, txQueueLen, isUp } = link;
-  const note = (message: string): void => void notes.push({ device: name, message });
-  const bridge = bridgeOf(link, snapshot, note);
+interface Surroundings {
+  readonly here: boolean;
+  readonly namespaces: readonly string[];
+  readonly view: KernelView;
+  readonly netlink: Netlink;
+}
+
+async function placeOf(
+  namespace: string | undefined,
+  netns: NetnsRef | undefined,
+  { here, namespaces, view, netlink }: Surroundings,
+): Promise<ExportPlace | undefined> {
+  const snapshot = view.of(netns);
+  if (snapshot === undefined) return undefined;
+  const namespaceById = new Map<number, string | undefined>();
+  const tell = async (path: string, name: string | undefined): Promise<void> => {
+    const id = await netlink.namespaceIds.get(path);
+    if (id !== undefined) namespaceById.set(id, name);
+  };
+  if (here && namespace !== undefined) await tell(`/proc/${process.pid}/ns/net`, undefined);
+  for (const other of namespaces) if (other !== namespace) await tell(other, other);
   return {
-    id: name,
-    name,
-    ...kindFields(link, snapshot, note),
-    ...(await tunFields(link)),
-    mtu,
-    ...(txQueueLen > 0 && { txQueueLen }),
-    // A bridge makes its ports promiscuous by itself.
-    ...(link.flags.includes('PROMISC') && bridge === undefined && { promisc: true }),
-    ...(bridge !== undefined && { bridge, ...portFields(link) }),
-    ...bridgeFields(link),
-    altNames,
-    addresses: snapshot
-      .addressesOf(index)
-      .filter((info) => isLasting(info, note))
-      .map(({ cidr }) => cidr.toString()),
-    routes: isUp
-      ? snapshot
-          .routesOf(index)
-          .filter((info) => isOurs(info, note))
-          .map(routeFields)
-      : [],
-    neighbours: isUp ? neighboursOf(index, snapshot) : [],
-    sysctls: {},
-    up: isUp,
+    namespace,
+    snapshot,
+    namespaceById,
+    nameElsewhere: (other, index) =>
+      view.of(other === undefined ? undefined : netnsRef(other))?.linkByIndex(index)?.name,
   };
 }
 
-function kindFields(
-  link: LinkInfo,
-  snapshot: KernelSnapshot,
-  note: (message: string) => void,
-): Pick<DeviceConfig, 'kind' | 'peer' | 'mac'> {
-  const kind = kindOf(link);
-  if (!isOurKind(link)) return {};
-  const mac = link.mac === undefined ? {} : { mac: link.mac.toString() };
-  // The address of a bridge follows its ports.
-  if (kind === 'bridge') return { kind };
-  if (kind === 'tun' || kind === 'tap') return { kind, ...mac };
-  const peer = link.netnsId === undefined ? snapshot.linkByIndex(link.link ?? 0)?.name : undefined;
-  if (peer !== undefined) return { kind: 'veth', peer, ...mac };
-  note('its peer is in another network namespace; the kind is left out');
-  return mac;
+function isFleeting({ tun }: LinkInfo): boolean {
+  return tun !== undefined && !tun.persist;
 }
 
-/** What a bridge and its ports are before they are told otherwise. The cost of a port is that of its speed. */
-const bridgeDefaults: Readonly<Record<string, unknown>> = {
-  ...{ stp: false, ageingTimeSec: 300, forwardDelaySec: 15, helloTimeSec: 2, maxAgeSec: 20, priority: 0x8000 },
-  ...{ vlanFiltering: false, multicastSnooping: true, groupForwardMask: 0 },
-};
-const portDefaults: Readonly<Record<string, unknown>> = {
-  ...{ isolated: false, hairpin: false, learning: true, flood: true, multicastFlood: true, broadcastFlood: true },
-  ...{ neighbourSuppress: false, locked: false, fastLeave: false, priority: 32, guard: false, rootBlock: false },
-};
-
-function bridgeFields({ bridge }: LinkInfo): Pick<DeviceConfig, 'bridgeSettings'> {
-  const bridgeSettings = beside(bridgeDefaults, bridge);
-  return bridgeSettings === undefined ? {} : { bridgeSettings };
+/** The name, or one like it where a device of another namespace has it. */
+function idOf({ name }: LinkInfo, devices: readonly DeviceConfig[]): string {
+  const taken = new Set(devices.map(({ id }) => id));
+  let id = name;
+  for (let i = 2; taken.has(id); i++) id = `${name.slice(0, MAX_ID_LEN - 1 - String(i).length)}-${i}`;
+  return id;
 }
 
-function portFields({ bridgePort }: LinkInfo): Pick<DeviceConfig, 'portSettings'> {
-  const portSettings = beside(portDefaults, bridgePort);
-  return portSettings === undefined ? {} : { portSettings };
-}
+/** As long as the name of an interface. */
+const MAX_ID_LEN = 15;
 
-/** The values that differ from these; undefined when none does. */
-function beside(defaults: Readonly<Record<string, unknown>>, values: object | undefined): object | undefined {
-  const other = Object.entries(values ?? {}).filter(([key, value]) => key in defaults && defaults[key] !== value);
-  return other.length === 0 ? undefined : Object.fromEntries(other);
-}
-
-async function tunFields({ tun }: LinkInfo): Promise<Partial<DeviceConfig>> {
-  if (tun === undefined) return {};
-  const { owner, group, multiQueue, vnetHeader, packetInfo } = tun;
-  return {
-    ...(owner !== undefined && { owner: (await userName(owner)) ?? String(owner) }),
-    ...(group !== undefined && { group: (await groupName(group)) ?? String(group) }),
-    ...(multiQueue && { multiQueue }),
-    ...(vnetHeader && { vnetHeader }),
-    ...(packetInfo && { packetInfo }),
-  };
-}
-
-function bridgeOf({ master }: LinkInfo, snapshot: KernelSnapshot, note: (message: string) => void): string | undefined {
-  const found = master === undefined ? undefined : snapshot.linkByIndex(master);
-  if (found === undefined || found.kind === 'bridge') return found?.name;
-  note(`it is a port of ${found.name}, which is no bridge`);
-  return undefined;
-}
-
-function neighboursOf(index: number, snapshot: KernelSnapshot): DeviceConfig['neighbours'] {
-  return snapshot
-    .neighboursOf(index)
-    .flatMap(({ state, address, mac }) =>
-      state === 'PERMANENT' && mac !== undefined ? [{ address: address.toString(), mac: mac.toString() }] : [],
-    );
-}
-
-/** Not the kernel's own, nor what runs out. */
-function isLasting(
-  { cidr, protocol, scope, family, validLft, peer }: AddressInfo,
-  note: (message: string) => void,
-): boolean {
-  if ((protocol ?? 4) < 4 || (family === 6 && scope === 'link')) return false;
-  if (validLft !== 'forever') note(`the address ${cidr} runs out by itself, and is left out`);
-  else if (peer !== undefined) note(`the address ${cidr} has the peer ${peer}, and is left out`);
-  return validLft === 'forever' && peer === undefined;
-}
-
-const madeByOthers: readonly string[] = ['kernel', 'ra', 'redirect', 'dhcp'];
-
-function isOurs(route: RouteInfo, note: (message: string) => void): boolean {
-  if (
-    madeByOthers.includes(route.protocol) ||
-    (route.destination.address.isMulticast && route.destination.prefixLen === 8)
-  )
-    return false;
-  const plain = route.type === 'unicast' && route.nextHops.length === 0 && route.tos === 0 && route.from === undefined;
-  if (!plain) note(`the route to ${route.destination} is of a kind that a configuration cannot say`);
-  return plain;
+function configOf(devices: readonly DeviceConfig[], parts: ReadonlyMap<string | undefined, NamespaceConfig>): Config {
+  const { sysctls = {}, rules = [], masquerade = [] } = parts.get(undefined) ?? {};
+  const namespaces = Object.fromEntries(
+    [...parts].flatMap(([name, part]) => (name === undefined ? [] : [[name, part] as const])),
+  );
+  return { devices, namespaces, sysctls, rules, masquerade };
 }

@@ -9,7 +9,7 @@ export {
   type TakeDownOptions,
   takeDown,
 } from './apply.ts';
-export { type ExportNote, type ExportResult, exportConfig } from './export.ts';
+export { type ExportNote, type ExportOptions, type ExportResult, exportConfig } from './export.ts';
 export { importInterfaces } from './import-interfaces.ts';
 export { importNetworkd } from './import-networkd.ts';
 export type { ImportedConfig, ImportNote, SourceFile } from './imported.ts';

@@ -206,6 +206,28 @@ describe('vnic export and import', () => {
     expect((await vnic('plan', '-f', file, '--exit-code')).status).toBe(0);
   });
 
+  it('write that of another namespace, which a plan there finds in place', async () => {
+    ip('netns add lab');
+    ip('-n lab tuntap add tap5 mode tap');
+    ip('-n lab addr add 10.5.0.1/24 dev tap5');
+    ip('tuntap add tap5 mode tap');
+    const { stdout } = await vnic('export', '--netns', 'lab');
+    expect(stdout).toContain('namespace: lab');
+    write(stdout);
+    expect((await vnic('plan', '-f', file, '--exit-code')).status).toBe(0);
+    expect((await vnic('export', '--all')).stdout).toMatch(/tap5:.*tap5-2:.*namespace: lab/s);
+    write('devices: { tap5: { kind: tap, addresses: [10.5.0.1/24] }, tap6: { kind: tap } }');
+    expect((await vnic('plan', '-f', file, '--netns', 'lab')).stdout).toBe(
+      '+ make tap device tap6 in lab\n~ bring tap5 up in lab\n~ bring tap6 up in lab\n',
+    );
+    await vnic('apply', '-f', file, '--netns', 'lab');
+    expect(ip('-n lab -br link')).toMatch(/^tap6 /m);
+    expect(ipNames()).toEqual(['lo', 'tap5']);
+    expect((await vnic('apply', '-f', file, '--netns', 'nowhere')).status).not.toBe(0);
+    expect((await vnic('down', '-f', file)).status).toBe(0);
+    expect(ip('-n lab -br link')).not.toContain('tap6');
+  });
+
   it('carry over what others describe, and tell what they cannot', async () => {
     const interfaces = join(folder, 'interfaces');
     writeFileSync(

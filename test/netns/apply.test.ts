@@ -6,9 +6,10 @@ import { join } from 'node:path';
 
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { formatConfig } from '../../src/config/index.ts';
+import { Cidr } from '../../src/base/index.ts';
+import { formatConfig, inNamespace } from '../../src/config/index.ts';
 import { listJournals, openJournal } from '../../src/journal/index.ts';
-import { type NetlinkEvent, openLinkEvents } from '../../src/netlink/index.ts';
+import { addMasquerade, type NetlinkEvent, openLinkEvents } from '../../src/netlink/index.ts';
 import { applyConfig, exportConfig, planChanges, takeDown } from '../../src/state/index.ts';
 import { configOf, dump, freshFolder, wipe } from './desired-state.ts';
 import { codeOf, ip, ipJson, ipNames } from './iproute2.ts';
@@ -474,6 +475,82 @@ describe('an export', () => {
     wipe();
     await applyConfig(configOf(text), freshFolder());
     expect(dump('', volatile)).toBe(before);
+  });
+
+  it('describes other namespaces, with rules, masquerading and settings', async () => {
+    ip('netns add lab');
+    ip('netns add far');
+    ip('link add v0 type veth peer name v1 netns lab');
+    ip('-n lab link add w0 type veth peer name w1 netns far');
+    ip('-n lab tuntap add tun0 mode tun');
+    ip('tuntap add tun0 mode tun');
+    ip('-n lab addr add 10.8.0.2/24 dev v1');
+    ip('-n lab link set v1 up');
+    ip('rule add priority 7 from 10.8.0.0/24 table 9');
+    ip('rule add priority 8 iif v0 table 9');
+    ip('-6 rule add priority 8 iif v0 table 9');
+    ip('-n lab rule add priority 9 fwmark 5 ipproto tcp table 9');
+    execFileSync('sysctl', ['-qw', 'net.ipv4.conf.v0.proxy_arp=1']);
+    execFileSync('ip', ['netns', 'exec', 'lab', 'sysctl', '-qw', 'net.ipv4.ip_forward=1']);
+    await addMasquerade({ source: Cidr.parse('10.8.0.0/24'), out: 'v1' }, { netns: 'lab' });
+    const { config, notes } = await exportConfig({ namespaces: ['far', 'lab'] });
+    expect(notes.map(({ message }) => message)).toEqual([expect.stringMatching(/the IPv4 rule 9 is of a kind/)]);
+    const text = formatConfig(config);
+    expect(configOf(text)).toEqual(config);
+    expect((await planChanges(configOf(text), freshFolder())).changes).toEqual([]);
+    expect(config).toMatchObject({
+      rules: [
+        { priority: 7, table: 9, from: '10.8.0.0/24' },
+        { priority: 8, table: 9, in: 'v0' },
+      ],
+      namespaces: {
+        lab: { sysctls: { 'net.ipv4.ip_forward': '1' }, masquerade: [{ from: '10.8.0.0/24', out: 'v1' }] },
+      },
+    });
+    const seen = (): unknown => [
+      dump('', volatile),
+      ['lab', 'far'].map((netns) =>
+        ipJson<{ ifname: string }>(`-n ${netns} link`)
+          .map(({ ifname }) => [ifname, addressesByIp(ifname, `-n ${netns}`)])
+          .toSorted(),
+      ),
+    ];
+    const before = seen();
+    wipe();
+    await applyConfig(configOf(text), freshFolder());
+    expect(seen()).toEqual(before);
+    expect(readFileSync('/proc/sys/net/ipv4/conf/v0/proxy_arp', 'utf8')).toBe('1\n');
+  });
+});
+
+describe('a configuration for another namespace', () => {
+  it('is applied there, and nothing here', async () => {
+    ip('netns add lab');
+    const before = dump();
+    const where = freshFolder();
+    const config = configOf(`
+devices:
+  br0: { kind: bridge }
+  tap0: { kind: tap, bridge: br0 }
+  v0: { kind: veth, peer: v1, addresses: [10.8.0.1/24] }
+  w0: { kind: veth, peer: w1, namespace: far }
+sysctls: { net.ipv4.ip_forward: 1 }
+rules: [{ priority: 9, table: 9 }]
+masquerade: [{ from: 10.8.0.0/24 }]
+`);
+    await applyConfig(inNamespace(config, 'lab'), where);
+    expect(dump()).toBe(before);
+    const namesIn = (netns: string): string[] =>
+      ipJson<{ ifname: string }>(`-n ${netns} link`).map(({ ifname }) => ifname);
+    expect(namesIn('lab').toSorted()).toEqual(['br0', 'lo', 'tap0', 'v0', 'v1']);
+    expect(namesIn('far').toSorted()).toEqual(['lo', 'w0', 'w1']);
+    expect(ip('netns exec lab cat /proc/sys/net/ipv4/ip_forward')).toBe('1\n');
+    expect(ip('netns exec lab nft list ruleset')).toContain('masquerade');
+    expect((await planChanges(inNamespace(config, 'lab'), where)).changes).toEqual([]);
+    await takeDown(where);
+    expect(namesIn('lab')).toEqual(['lo']);
+    expect(ipJson('netns list')).toMatchObject([{ name: 'lab' }]);
+    expect(dump()).toBe(before);
   });
 });
 

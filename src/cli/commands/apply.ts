@@ -2,11 +2,19 @@
 
 import type { Command } from 'commander';
 
-import { addFileOption, type FileOptions, jsonOption, loadConfig, printChanges, printRemarks } from '../config-file.ts';
+import type { NetnsOptions } from '../../netns/index.ts';
+import {
+  addFileOption,
+  type FileOptions,
+  jsonOption,
+  loadConfigIn,
+  printChanges,
+  printRemarks,
+} from '../config-file.ts';
 import { interruption } from '../interruption.ts';
 import { print, printJson, printNote } from '../output.ts';
 
-interface ApplyCommandOptions extends FileOptions {
+interface ApplyCommandOptions extends FileOptions, NetnsOptions {
   readonly prune?: true;
   readonly json?: true;
   readonly quiet?: true;
@@ -29,6 +37,7 @@ What is changed is written to a journal first (see \`vnic owned\`), so it can be
 Examples:
   sudo vnic apply
   sudo vnic apply -f lab.yaml --prune
+  sudo vnic apply -f lab.yaml --netns lab
   sudo vnic down -f lab.yaml`,
     )
     .action(apply);
@@ -36,7 +45,7 @@ Examples:
 
 async function apply(options: ApplyCommandOptions): Promise<void> {
   const signal = interruption();
-  const config = await loadConfig(options, options.json ?? false);
+  const config = await loadConfigIn(options, options.json ?? false);
   const { applyConfig } = await import('../../state/index.ts');
   const { undoAbandoned } = await import('../../journal/index.ts');
   await undoAbandoned();

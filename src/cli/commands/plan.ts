@@ -3,10 +3,18 @@
 import type { Command } from 'commander';
 
 import { ExitStatus } from '../../base/index.ts';
-import { addFileOption, type FileOptions, jsonOption, loadConfig, printChanges, printRemarks } from '../config-file.ts';
+import type { NetnsOptions } from '../../netns/index.ts';
+import {
+  addFileOption,
+  type FileOptions,
+  jsonOption,
+  loadConfigIn,
+  printChanges,
+  printRemarks,
+} from '../config-file.ts';
 import { print, printJson } from '../output.ts';
 
-interface PlanCommandOptions extends FileOptions {
+interface PlanCommandOptions extends FileOptions, NetnsOptions {
   readonly prune?: true;
   readonly exitCode?: true;
   readonly json?: true;
@@ -33,7 +41,7 @@ Examples:
 }
 
 async function plan(options: PlanCommandOptions): Promise<void> {
-  const config = await loadConfig(options, options.json ?? false);
+  const config = await loadConfigIn(options, options.json ?? false);
   const { planChanges } = await import('../../state/index.ts');
   const { describeChange } = await import('../../changes/index.ts');
   const found = await planChanges(config, { path: options.file, prune: options.prune ?? false });
