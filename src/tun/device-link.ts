@@ -226,10 +226,13 @@ export abstract class DeviceLink extends BaseLink {
   }
 }
 
-/** Reads through io_uring need room for as many frames of any length as are read at once. */
-function readBatchOf({ offload, batch }: CarrierOptions, { atOnce }: RingLoad): PacketBatch {
+/**
+ * Reads through io_uring need room for as many frames of any length as are read at once. Super-packets are not read that
+ * way; with few of them in a batch, what was read is still in the processor's cache when it is written.
+ */
+function readBatchOf({ offload, superPackets, batch }: CarrierOptions, { atOnce }: RingLoad): PacketBatch {
   const capacity = batch?.capacity ?? (wantsOffload(offload) ? OFFLOAD_BATCH_PACKETS : DEFAULT_BATCH_PACKETS);
   const { headroom = 0 } = batch ?? {};
-  const frames = atOnce === 1 && !wantsOffload(offload) ? RING_FRAMES : 1;
+  const frames = atOnce === 1 && !superPackets && !wantsOffload(offload) ? RING_FRAMES : 1;
   return new PacketBatch({ capacity, bytesLen: capacity * (2048 + headroom) + frames * MAX_FRAME_LEN, ...batch });
 }
