@@ -61,6 +61,7 @@ export function vnicEcho(...options) {
   return {
     name: ['vnic echo', ...options].join(' '),
     command: [process.execPath, main, 'echo', device, '--address', '10.9.0.1/24', '--quiet', ...options],
+    addressesItself: true,
   };
 }
 
@@ -128,7 +129,7 @@ export async function withResponder(kind, work, { processors = 1, mtu = 1500, pr
   const responder = pinned(processors, kind.command, { stdio });
   try {
     if (kind.ipc) await ready(responder.child);
-    for (let i = 0; i < devices; i++) await setUp(i, { mtu, prefix });
+    for (let i = 0; i < devices; i++) await setUp(kind, i, { mtu, prefix });
     await answers(target);
     return await work(responder);
   } finally {
@@ -137,12 +138,14 @@ export async function withResponder(kind, work, { processors = 1, mtu = 1500, pr
   }
 }
 
-/** What the program sets up itself stays. */
-async function setUp(i, { mtu, prefix }) {
+/** What the program sets up itself stays; it may be about to do so. */
+async function setUp({ addressesItself = false }, i, { mtu, prefix }) {
   const name = `bench${i}`;
   await until(() => linkExists(name));
   const address = `10.9.${i}.1`;
-  if (!ip('address', 'show', 'dev', name).includes(address)) ip('address', 'add', `${address}/${prefix}`, 'dev', name);
+  const hasAddress = () => ip('address', 'show', 'dev', name).includes(address);
+  if (addressesItself) await until(hasAddress);
+  if (!hasAddress()) ip('address', 'add', `${address}/${prefix}`, 'dev', name);
   ip('link', 'set', name, 'mtu', String(mtu), 'up');
 }
 
