@@ -81,6 +81,10 @@ export const errorCatalogue = {
   VNIC_LINK_DOWN: { title: 'The device is down, so the kernel refuses packets.', exit: 'ioError' },
   VNIC_PACKET_REFUSED: { title: 'The kernel refused a packet as malformed for this device.', exit: 'ioError' },
 
+  VNIC_INVALID_END: { title: 'Text that does not name an end of a link.', exit: 'usage' },
+  VNIC_MEDIUM_MISMATCH: { title: 'One end carries IP packets and the other Ethernet frames.', exit: 'usage' },
+  VNIC_PEER_UNREACHABLE: { title: 'The other side of a link cannot be reached.', exit: 'tempFailure' },
+
   VNIC_LINK_CLOSED: { title: 'The link was used after close().', exit: 'software' },
   VNIC_READER_BUSY: { title: 'The link has a reader already.', exit: 'software' },
 

@@ -24,5 +24,12 @@ export { describeChange, describeRoute } from './describe.ts';
 export { type ChangeOutcome, type ExecuteOptions, type Execution, executeChanges } from './execute.ts';
 export { changeKey, invertChange } from './invert.ts';
 export { isBareName, Kernel, type KernelView, namespaceInode, namespacesOf, netnsRef } from './kernel.ts';
-export { type KernelSnapshot, masqueradeMatches, routeMatches, ruleMatches, type SnapshotOptions } from './snapshot.ts';
+export {
+  type KernelSnapshot,
+  masqueradeMatches,
+  routeMatches,
+  ruleMatches,
+  type SnapshotOptions,
+  type SnapshotParts,
+} from './snapshot.ts';
 export { chainsOf, changesInForce, kindOf, linkSettings, type UndoPlan, undoChanges } from './undo.ts';

@@ -1,5 +1,6 @@
 /** The kernel's tables of one network namespace at one moment, indexed for comparison. */
 
+import type { IpFamily } from '../base/index.ts';
 import {
   type AddressInfo,
   type LinkInfo,
@@ -35,8 +36,16 @@ export interface KernelSnapshot {
   sysctl(name: string): string | undefined;
 }
 
+/** Parts of the tables of addresses and routes. */
+export interface SnapshotParts {
+  readonly addresses: ReadonlySet<IpFamily>;
+  readonly routes: readonly { readonly family: IpFamily; readonly table: number }[];
+}
+
 /** Which tables are read beside links, addresses and routes. */
 export interface SnapshotOptions {
+  /** Only these parts, for what does not ask for others: the rest is as if it were not there. Default everything. */
+  readonly only?: SnapshotParts;
   readonly neighbours?: boolean;
   readonly rules?: boolean;
   readonly masquerades?: boolean;
@@ -53,8 +62,8 @@ export async function readSnapshot(
   const request = signal === undefined ? {} : { signal };
   return indexed({
     links: await netlink.links.list({ ...request, withoutStatistics: true }),
-    addresses: await netlink.addresses.list(request),
-    routes: await netlink.routes.list({ ...request, table: 'all' }),
+    addresses: await readAddresses(netlink, options),
+    routes: await readRoutes(netlink, options),
     neighbours: neighbours ? await netlink.neighbours.list(request) : [],
     rules: rules ? await netlink.rules.list(request) : [],
     masquerades: masquerades ? await listMasquerades(netns === undefined ? {} : { netns }) : [],
@@ -64,6 +73,26 @@ export async function readSnapshot(
         .replace(/\s+/g, ' '),
   });
 }
+
+async function readAddresses(netlink: Netlink, { only, signal }: SnapshotOptions): Promise<readonly AddressInfo[]> {
+  const request = signal === undefined ? {} : { signal };
+  const families = only?.addresses ?? bothFamilies;
+  // One dump has both.
+  if (families.size === 2) return netlink.addresses.list(request);
+  const lists: AddressInfo[][] = [];
+  for (const family of families) lists.push(await netlink.addresses.list({ ...request, family }));
+  return lists.flat();
+}
+
+async function readRoutes(netlink: Netlink, { only, signal }: SnapshotOptions): Promise<readonly RouteInfo[]> {
+  const request = signal === undefined ? {} : { signal };
+  if (only === undefined) return netlink.routes.list({ ...request, table: 'all' });
+  const lists: RouteInfo[][] = [];
+  for (const part of only.routes) lists.push(await netlink.routes.list({ ...request, ...part }));
+  return lists.flat();
+}
+
+const bothFamilies: ReadonlySet<IpFamily> = new Set([4, 6]);
 
 /** True when the rule is the one that the change speaks of. */
 export function ruleMatches(rule: RuleInfo, change: RuleChange): boolean {

@@ -48,6 +48,12 @@ export const commandList: readonly CommandEntry[] = [
     load: () => import('./commands/dump.ts'),
   },
   {
+    name: 'link',
+    summary: 'join two ends: devices, UDP, TCP, Unix sockets, QEMU, programs',
+    group: PACKETS,
+    load: () => import('./commands/link.ts'),
+  },
+  {
     name: 'create',
     summary: 'make a TUN or TAP device that stays, a bridge, or a veth pair',
     group: DEVICES,

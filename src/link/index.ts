@@ -27,3 +27,4 @@ export type {
   WriteDropReason,
 } from './packet-link.ts';
 export { createLinkPair, type LinkPairOptions } from './pair.ts';
+export { toWebStreams } from './web-streams.ts';

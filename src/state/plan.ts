@@ -11,10 +11,21 @@
  *   order     What goes comes first, routes before addresses before devices, so that what comes finds its place free;
  *             then devices (bridges before their ports), their settings, addresses, up, routes, which need a device
  *             that is up and an address by which the gateway is reached, and last what concerns the whole machine.
+ *   look      What is as asked for is the rule: at first only the tables are read in which something is named, and
+ *             everything only when something differs.
  *   index     New devices get an index of our choice, by which they are known as ours from the moment they are made.
  */
 
-import { type Change, changesInForce, Kernel, type KernelView, namespacesOf, undoChanges } from '../changes/index.ts';
+import type { IpFamily } from '../base/index.ts';
+import {
+  type Change,
+  changesInForce,
+  Kernel,
+  type KernelView,
+  namespacesOf,
+  type SnapshotParts,
+  undoChanges,
+} from '../changes/index.ts';
 import type { Config } from '../config/index.ts';
 import { isHere, type JournalEntry, listJournals } from '../journal/index.ts';
 import { type Accounts, resolveAccounts } from './accounts.ts';
@@ -84,13 +95,45 @@ export async function makePlan(
     entries.some(({ change }) => change.resource === resource);
   const parts = [config, ...Object.values(config.namespaces)];
   const names = new Set([...namespaceNames(config), ...namespacesOf(entries.map(({ change }) => change))]);
-  const view = await kernel.view(names, {
+  const wanted = {
     neighbours: concerns('neighbour') || config.devices.some((device) => device.neighbours.length > 0),
     rules: concerns('rule') || parts.some((part) => part.rules.length > 0),
     masquerades: concerns('masquerade') || parts.some((part) => part.masquerade.length > 0),
     ...(signal !== undefined && { signal }),
-  });
-  return planFor(config, view, new Ownership(entries), await resolveAccounts(config), prune);
+  };
+  const [ownership, accounts] = [new Ownership(entries), await resolveAccounts(config)];
+  const look = planFor(
+    config,
+    await kernel.view(names, { ...wanted, only: namedParts(config, entries) }),
+    ownership,
+    accounts,
+    prune,
+  );
+  if (look.changes.length === 0 && look.conflicts.length === 0) return look;
+  return planFor(config, await kernel.view(names, wanted), ownership, accounts, prune);
+}
+
+/** The tables in which there is something that the configuration or the journal names. */
+function namedParts(config: Config, entries: readonly JournalEntry[]): SnapshotParts {
+  const changes = changesOf(entries);
+  const cidrs = [
+    ...config.devices.flatMap(({ addresses }) => addresses),
+    ...changes.flatMap((change) => (change.resource === 'address' ? [change.cidr] : [])),
+  ];
+  const routes = [
+    ...config.devices.flatMap((device) => device.routes),
+    ...changes.flatMap((change) => (change.resource === 'route' ? [change.route] : [])),
+  ];
+  const tables = new Map<string, { family: IpFamily; table: number }>();
+  for (const { to, table = 254 } of routes) {
+    const family = familyOf(to);
+    tables.set(`${family} ${table}`, { family, table });
+  }
+  return { addresses: new Set(cidrs.map(familyOf)), routes: [...tables.values()] };
+}
+
+function familyOf(cidr: string): IpFamily {
+  return cidr.includes(':') ? 6 : 4;
 }
 
 /** What comes of a view of the kernel. */

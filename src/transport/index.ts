@@ -3,6 +3,7 @@
 export type { InterfaceOptions } from './open-packet-socket.ts';
 export { checksumPending, type Direction, originalLength, packetDirection } from './packet-descriptor.ts';
 export { InterfaceLink, type InterfaceStatistics, openInterface } from './packet-socket.ts';
+export { StreamLink, type StreamLinkCounters, type StreamLinkOptions } from './stream-link.ts';
 export { UdpBatch, type UdpBatchOptions } from './udp-batch.ts';
 export type { UdpCounters, UdpDropReason } from './udp-counters.ts';
 export {
@@ -14,5 +15,6 @@ export {
   type UdpSource,
 } from './udp-endpoints.ts';
 export type { UdpPathMtu, UdpUnreachable, UnreachableReason } from './udp-errors.ts';
+export { UdpLink, type UdpLinkDrops, type UdpLinkOptions } from './udp-link.ts';
 export type { PathMtuDiscovery, UdpOptions, UdpReceiveBatchOptions } from './udp-open.ts';
 export { openUdp, type UdpEvents, UdpSocket } from './udp-socket.ts';

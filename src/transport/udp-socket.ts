@@ -216,6 +216,21 @@ export class UdpSocket implements AsyncIterable<UdpBatch>, AsyncDisposable {
     return from >= to ? 0 : this.#sender.send(source.bytes, source.descriptors, endpoints, from, to);
   }
 
+  /**
+   * Hot. As `send`, for whoever keeps descriptors of its own: word 2 of each names a record of `endpoints`, 0 the peer of a connected
+   * socket; the memory stays the caller's.
+   */
+  sendDescribed(
+    bytes: Uint8Array,
+    descriptors: Uint32Array,
+    endpoints: UdpEndpointTable,
+    from: number,
+    to: number,
+  ): number {
+    this.#pump.requireOpen(`send on ${this.name}`);
+    return from >= to ? 0 : this.#sender.send(bytes, descriptors, endpoints.words, from, to);
+  }
+
   /** Resolves when a send is worth trying. Resolves at once when there is no back-pressure. */
   writable(options: WaitOptions = {}): Promise<void> {
     return this.#pump.writable(options);

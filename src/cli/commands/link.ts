@@ -1,0 +1,190 @@
+/** `vnic link`: two ends joined for as long as the command runs. */
+
+import type { Command } from 'commander';
+
+import { isVnicError } from '../../base/index.ts';
+import type { CarrierEvent, EndMistake, JoinedEnds } from '../../ends/index.ts';
+import type { ForwardCounters, ForwardPolicy } from '../../link/index.ts';
+import { interruption } from '../interruption.ts';
+import { printable, printNote, style } from '../output.ts';
+import { oneOf, option, wholeNumber } from '../values.ts';
+
+interface LinkOptions {
+  readonly once?: true;
+  readonly policy?: ForwardPolicy;
+  readonly queue?: number;
+  readonly quiet?: true;
+  readonly json?: true;
+}
+
+const REDRAW_INTERVAL_MS = 500;
+
+export function define(command: Command): void {
+  command
+    .description(
+      'Join two ends: what comes from one goes to the other, both ways, until Ctrl-C. Devices that it makes are removed on exit; ' +
+        'a connection that ends is made again, and what is sent meanwhile is lost and counted. Nothing is encrypted.',
+    )
+    .argument('<a>', 'an end: KIND[:WHERE][,OPTION=VALUE…]')
+    .argument('<b>', 'the other')
+    .option('--once', 'end with the first connection that ends')
+    .addOption(
+      option(
+        '--policy <policy>',
+        'while an end takes nothing: wait, drop-newest or drop-oldest (default)',
+        oneOf('wait', 'drop-newest', 'drop-oldest'),
+      ),
+    )
+    .addOption(
+      option('--queue <packets>', 'packets that wait meanwhile, each way; default 256', wholeNumber(1, 1_048_576)),
+    )
+    .option('-q, --quiet', 'print nothing')
+    .option('--json', 'an object a line: what happens, and the totals at the end')
+    .addHelpText('after', HELP)
+    .action(run);
+}
+
+const HELP = `
+Ends:
+  tun:NAME, tap:NAME           a device; address=10.0.0.1/24 (again for more), route=, mtu=, netns=, offload=off; tap: mac=, bridge=
+  udp:HOST:PORT                a packet a datagram
+  udp-listen:[HOST:]PORT       the same, with the first that sends
+  tcp:HOST:PORT, tcp-listen:   a TCP connection; framing=length, slip, hdlc, cobs, qemu or ip
+  unix:PATH, unix-listen:      a Unix socket; framing=
+  qemu:HOST:PORT or PATH       a QEMU with -netdev stream,server=on; qemu-listen: one without
+  stdio                        standard input and output; framing=
+  exec:COMMAND                 those of a program; exec,framing=slip:COMMAND
+  echo:ADDRESS                 hosts that answer ping; also=ADDRESS
+  null                         takes everything and gives nothing
+An end that can carry both takes mtu=, and medium=ip or medium=ethernet where the other does not say it. A device that is made
+gets the MTU that the other end carries.
+
+Examples:
+  sudo vnic link tun:tun0,address=10.0.0.1/24 echo:10.0.0.2
+  sudo vnic link tun:tun0,address=10.9.0.1/24 udp:192.0.2.1:7000        one host
+  sudo vnic link tun:tun0,address=10.9.0.2/24 udp-listen:7000           the other
+  sudo vnic link tap:tap0,bridge=br0 qemu-listen:/run/vm.sock
+  sudo vnic link tun:tun0,address=10.9.0.1/24 'exec:ssh host vnic link stdio tun:tun0'`;
+
+async function run(a: string, b: string, options: LinkOptions): Promise<void> {
+  // Before anything is made, so that Ctrl-C from now on undoes it.
+  const signal = interruption();
+  const { joinEnds } = await import('../../ends/index.ts');
+  const tell = (event: CarrierEvent): void => {
+    if (options.json) printLine({ ...event, ...('error' in event && { error: event.error.toJSON() }) });
+    else if (!options.quiet) printNote(eventText(event));
+  };
+  const { policy, queue, once = false } = options;
+  const joined = await joinEnds(a, b, {
+    once,
+    onEvent: tell,
+    ...(policy !== undefined && { policy }),
+    ...(queue !== undefined && { queuePackets: queue }),
+  }).catch(pointAtMistake);
+  const stop = (): void => void joined.close();
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  const startedMs = performance.now();
+  announce(joined, options);
+  const stopLive = showLive(joined, options);
+  try {
+    await joined.done;
+  } finally {
+    stopLive();
+    await joined.close();
+    report(joined, performance.now() - startedMs, options);
+  }
+}
+
+function pointAtMistake(error: unknown): never {
+  if (isVnicError(error, 'VNIC_INVALID_END')) {
+    const { text, at, length } = error.cause as EndMistake;
+    printNote(`  ${printable(text)}\n  ${' '.repeat(at)}${style('red', '^'.repeat(length), process.stderr)}`);
+  }
+  throw error;
+}
+
+/** Standard output may be an end: all that is told goes to standard error. */
+function printLine(value: object): void {
+  printNote(JSON.stringify(value));
+}
+
+function announce({ a, b, medium }: JoinedEnds, { quiet, json }: LinkOptions): void {
+  if (json) printLine({ event: 'joined', medium, ends: [a, b].map(({ label, link }) => ({ label, mtu: link.mtu })) });
+  else if (!quiet) {
+    const packets = medium === 'ip' ? 'IP packets' : 'Ethernet frames';
+    printNote(
+      `joined ${style('bold', printable(a.label))} and ${style('bold', printable(b.label))}: ${packets}, MTU ${b.link.mtu}`,
+    );
+    printNote('Ctrl-C ends this');
+  }
+}
+
+function eventText(event: CarrierEvent): string {
+  const link = printable(event.link);
+  switch (event.event) {
+    case 'up':
+      return `${style('green', 'up')}      ${link}: ${printable(event.peer)}`;
+    case 'down':
+      return `${style('yellow', 'down')}    ${link}: ${printable(event.error.reason)}`;
+    case 'retry':
+      return `${style('dim', 'waiting')} ${link}: ${printable(event.error.reason)}; again in ${(event.delayMs / 1000).toFixed(1)} s`;
+    case 'refused':
+      return `${style('yellow', 'refused')} ${link}: ${printable(event.peer)}, since another is connected`;
+  }
+}
+
+/** A line of rates at the bottom of a terminal; returns what takes it away. */
+function showLive({ forwarding }: JoinedEnds, { quiet, json }: LinkOptions): () => void {
+  const terminal = process.stderr;
+  if (!terminal.isTTY || process.env['TERM'] === 'dumb' || quiet || json) return () => undefined;
+  let before = { ab: 0, ba: 0, atMs: performance.now() };
+  const draw = (): void => {
+    const [ab, ba, atMs] = [forwarding.aToB.bytes, forwarding.bToA.bytes, performance.now()];
+    const rate = (bytes: number): string =>
+      `${((bytes * 8) / 1000 / Math.max(1, atMs - before.atMs)).toFixed(1)} Mbit/s`;
+    const queued = forwarding.aToB.queued + forwarding.bToA.queued;
+    const line = `→ ${rate(ab - before.ab)}  ← ${rate(ba - before.ba)}  queued ${queued}  lost ${lost(forwarding.aToB) + lost(forwarding.bToA)}`;
+    before = { ab, ba, atMs };
+    terminal.write(`\r${style('dim', line.slice(0, (terminal.columns ?? 80) - 1), terminal)}\x1b[K`);
+  };
+  const timer = setInterval(draw, REDRAW_INTERVAL_MS);
+  return () => {
+    clearInterval(timer);
+    terminal.write('\r\x1b[K');
+  };
+}
+
+function report({ a, b, forwarding }: JoinedEnds, elapsedMs: number, { quiet, json }: LinkOptions): void {
+  const ways = [
+    { from: a.label, to: b.label, ...plain(forwarding.aToB) },
+    { from: b.label, to: a.label, ...plain(forwarding.bToA) },
+  ];
+  if (json) printLine({ event: 'ended', durationMs: Math.round(elapsedMs), ways });
+  else if (!quiet) {
+    for (const { from, to, packets, bytes, dropped } of ways) {
+      const drops = Object.entries(dropped).map(([reason, count]) => `${reason} ${count}`);
+      const losses = drops.length === 0 ? 'nothing lost' : `lost: ${drops.join(', ')}`;
+      printNote(`${printable(from)} → ${printable(to)}: ${packets} packets, ${bytes} bytes, ${losses}`);
+    }
+  }
+}
+
+/** With the reasons that have occurred. */
+function plain({ packets, bytes, stalls, dropped }: ForwardCounters): {
+  packets: number;
+  bytes: number;
+  stalls: number;
+  dropped: Record<string, number>;
+} {
+  return {
+    packets,
+    bytes,
+    stalls,
+    dropped: Object.fromEntries(Object.entries(dropped).filter(([, count]) => count > 0)),
+  };
+}
+
+function lost({ dropped }: ForwardCounters): number {
+  return Object.values(dropped).reduce((sum, count) => sum + count, 0);
+}

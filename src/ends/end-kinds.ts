@@ -1,0 +1,159 @@
+/** Every kind of end: what stands behind its colon, its options, and what it carries. */
+
+/** What is known of a kind. */
+export interface EndKindInfo {
+  /** In a few words, for the help. */
+  readonly about: string;
+  /** What stands behind the colon, in words; undefined where nothing does. */
+  readonly where: string | undefined;
+  readonly whereOptional?: true;
+  /** Everything behind the first colon, commas too. */
+  readonly whereIsRest?: true;
+  readonly isHostPort?: true;
+  readonly isListener?: true;
+  /** Names of options with what they take: `flag` for nothing. */
+  readonly options: Readonly<Record<string, string>>;
+  /** `any`: whatever the other end carries. */
+  readonly medium: 'ip' | 'ethernet' | 'any';
+  readonly example: string;
+}
+
+const ofDevice = {
+  address: '10.0.0.1/24',
+  route: '10.1.0.0/16',
+  mtu: '1400',
+  netns: 'blue',
+  offload: 'off',
+} as const;
+const ofStream = { framing: 'length', mtu: '1400', medium: 'ip' } as const;
+const ofDatagrams = { mtu: '1400', medium: 'ip' } as const;
+
+/** The word that an end begins with. */
+export type EndKind =
+  | 'tun'
+  | 'tap'
+  | 'udp'
+  | 'udp-listen'
+  | 'tcp'
+  | 'tcp-listen'
+  | 'unix'
+  | 'unix-listen'
+  | 'qemu'
+  | 'qemu-listen'
+  | 'stdio'
+  | 'exec'
+  | 'echo'
+  | 'null';
+
+/** What there is, in the order of the help. */
+export const endKinds: Readonly<Record<EndKind, EndKindInfo>> = {
+  tun: {
+    about: 'a TUN device, made unless it exists',
+    where: 'the name of a device',
+    whereOptional: true,
+    options: ofDevice,
+    medium: 'ip',
+    example: 'tun:tun0,address=10.0.0.1/24',
+  },
+  tap: {
+    about: 'a TAP device, made unless it exists',
+    where: 'the name of a device',
+    whereOptional: true,
+    options: { ...ofDevice, mac: '02:00:00:00:00:01', bridge: 'br0' },
+    medium: 'ethernet',
+    example: 'tap:tap0,bridge=br0',
+  },
+  udp: {
+    about: 'a packet a datagram, to a host',
+    where: 'HOST:PORT',
+    isHostPort: true,
+    options: { ...ofDatagrams, port: '7000' },
+    medium: 'any',
+    example: 'udp:192.0.2.1:7000',
+  },
+  'udp-listen': {
+    about: 'a packet a datagram, with the first that sends',
+    where: '[HOST:]PORT',
+    isHostPort: true,
+    isListener: true,
+    options: ofDatagrams,
+    medium: 'any',
+    example: 'udp-listen:7000',
+  },
+  tcp: {
+    about: 'a TCP connection, made again when it ends',
+    where: 'HOST:PORT',
+    isHostPort: true,
+    options: ofStream,
+    medium: 'any',
+    example: 'tcp:192.0.2.1:7000',
+  },
+  'tcp-listen': {
+    about: 'a TCP connection that somebody else makes',
+    where: '[HOST:]PORT',
+    isHostPort: true,
+    isListener: true,
+    options: ofStream,
+    medium: 'any',
+    example: 'tcp-listen:7000',
+  },
+  unix: {
+    about: 'a connection to a Unix socket',
+    where: 'the path of a socket',
+    options: ofStream,
+    medium: 'any',
+    example: 'unix:/run/lab.sock',
+  },
+  'unix-listen': {
+    about: 'a Unix socket that somebody connects to',
+    where: 'the path of a socket',
+    isListener: true,
+    options: ofStream,
+    medium: 'any',
+    example: 'unix-listen:/run/lab.sock',
+  },
+  qemu: {
+    about: 'the stream netdev of a QEMU that listens',
+    where: 'HOST:PORT, or the path of a socket',
+    options: { mtu: '1500' },
+    medium: 'ethernet',
+    example: 'qemu:127.0.0.1:5000',
+  },
+  'qemu-listen': {
+    about: 'the stream netdev of a QEMU that connects',
+    where: '[HOST:]PORT, or the path of a socket',
+    isListener: true,
+    options: { mtu: '1500' },
+    medium: 'ethernet',
+    example: 'qemu-listen:5000',
+  },
+  stdio: {
+    about: 'standard input and output',
+    where: undefined,
+    options: ofStream,
+    medium: 'any',
+    example: 'stdio,framing=slip',
+  },
+  exec: {
+    about: 'standard input and output of a program',
+    where: 'a command',
+    whereIsRest: true,
+    options: ofStream,
+    medium: 'any',
+    example: 'exec:ssh host vnic link stdio tun:tun0',
+  },
+  echo: {
+    about: 'hosts that answer ping, ARP and neighbour discovery',
+    where: 'an address or a subnet',
+    options: { also: 'fd00::2', medium: 'ip' },
+    medium: 'any',
+    example: 'echo:10.0.0.2',
+  },
+  null: {
+    about: 'takes everything and gives nothing',
+    where: undefined,
+    options: {},
+    medium: 'any',
+    example: 'null',
+  },
+};
