@@ -41,6 +41,12 @@ const link = (...args: string[]): LiveVnic => startVnic(['link', ...args]);
 const linkFar = (...args: string[]): LiveVnic =>
   startLive(['ip', 'netns', 'exec', 'far', process.execPath, VNIC, 'link', ...args]);
 
+/** Waits until both ends are open and the connection is there; which is first is not settled. */
+async function connected(live: LiveVnic): Promise<void> {
+  await live.until(/joined/);
+  await live.until(/up /);
+}
+
 async function pings(address: string, ...options: string[]): Promise<boolean> {
   return (await run(['ping', '-c3', '-i0.2', '-W5', ...options, address])).status === 0;
 }
@@ -128,8 +134,8 @@ describe('against socat', () => {
     ]);
     await socat.until(/listening/);
     const here = link('tun:t0,address=10.9.0.1/24', 'tcp:192.0.2.2:7000,framing=ip');
-    await here.until(/up /);
-    expect({ answered: await pings('10.9.0.2'), told: here.output.stderr }).toMatchObject({ answered: true });
+    await connected(here);
+    expect(await pings('10.9.0.2')).toBe(true);
   });
 });
 
@@ -143,7 +149,7 @@ describe('a connection that ends', () => {
     let there = existing();
     await there.until(/joined/);
     const here = link(`tun:t0,${near}`, 'tcp:192.0.2.2:7000');
-    await here.until(/up /);
+    await connected(here);
     const transfer = iperf('10.9.0.2', 4);
     await vi.waitFor(() => expect(ip('-s link show t0')).toMatch(/\d{6}/), 10_000);
     await there.end('SIGKILL');
@@ -166,7 +172,7 @@ describe('a connection that ends', () => {
   it('is not needed to begin with, but with --once', async () => {
     const here = link(`tun:t0,${near}`, 'tcp:192.0.2.2:7000');
     await here.until(/waiting .*ECONNREFUSED/);
-    await linkFar(`tun:t1,${far}`, 'tcp-listen:7000').until(/up /);
+    await connected(linkFar(`tun:t1,${far}`, 'tcp-listen:7000'));
     expect(await pings('10.9.0.2')).toBe(true);
     const { status, stderr } = await runVnic(['link', '--once', 'tun:x0', 'tcp:192.0.2.2:7009']);
     expect(status).toBe(75);
@@ -177,7 +183,7 @@ describe('a connection that ends', () => {
   it('is taken by one at a time', async () => {
     const there = linkFar(`tun:t1,${far}`, 'tcp-listen:7000');
     await there.until(/joined/);
-    await link(`tun:t0,${near}`, 'tcp:192.0.2.2:7000').until(/up /);
+    await connected(link(`tun:t0,${near}`, 'tcp:192.0.2.2:7000'));
     const other = startLive(['socat', '-u', 'TCP:192.0.2.2:7000', 'STDOUT']);
     await there.until(/refused/);
     await other.end();
@@ -191,7 +197,7 @@ describe('what strangers send', () => {
     await there.until(/joined/);
     execFileSync('sh', ['-c', 'head -c 100000 /dev/urandom | socat -u - TCP:192.0.2.2:7000'], { stdio: 'ignore' });
     await there.until(/down/);
-    await link(`tun:t0,${near}`, 'tcp:192.0.2.2:7000,framing=ip').until(/up /);
+    await connected(link(`tun:t0,${near}`, 'tcp:192.0.2.2:7000,framing=ip'));
     expect(await pings('10.9.0.2')).toBe(true);
   });
 
