@@ -18,7 +18,7 @@ const layers = {
   changes: ['base', 'netns', 'netlink', 'tun'],
   journal: ['base', 'native', 'changes'],
   config: ['base', 'netlink'],
-  state: ['base', 'netlink', 'netdev', 'changes', 'journal', 'config'],
+  state: ['base', 'netns', 'netlink', 'netdev', 'changes', 'journal', 'config'],
   diagnosis: ['base', 'netns', 'netlink', 'tun', 'netdev'],
   service: ['base', 'native', 'netns', 'netlink', 'changes', 'journal', 'config', 'state'],
   ends: ['base', 'link', 'framing', 'netlink', 'tun', 'transport', 'host', 'netdev'],

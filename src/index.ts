@@ -45,6 +45,8 @@ export {
   VnicError,
   type VnicErrorCode,
 } from './base/index.ts';
+/** Two ends by name, joined; all of `vnic/ends`. */
+export { type JoinedEnds, type JoinOptions, joinEnds } from './ends/index.ts';
 export {
   type AttachedResponder,
   attachResponder,

@@ -22,6 +22,7 @@ const format: PrefixedFormat = {
   },
 };
 
+/** Named `ip`. Not for Ethernet frames, which do not say how long they are. */
 export const bareIpFraming: Framing = {
   name: 'ip',
   maxPacketLen: 0xffff,

@@ -11,6 +11,7 @@ const MAX_RUN = 254;
 
 const format: StuffedFormat = { mark: 0, finish: decodeInPlace };
 
+/** Named `cobs`. */
 export const cobsFraming: Framing = {
   name: 'cobs',
   maxPacketLen: 0xffff,

@@ -45,6 +45,9 @@ export interface Framing {
    * @returns where the frame ends
    */
   encode(bytes: Uint8Array, start: number, end: number, out: Uint8Array, at: number): number;
-  /** @param maxLen longest packet to take, in bytes; longer ones are counted and left out */
+  /**
+   * Begins to follow a stream.
+   * @param maxLen longest packet to take, in bytes; longer ones are counted and left out
+   */
   decoder(maxLen: number): FrameDecoder;
 }

@@ -22,6 +22,7 @@ const format: StuffedFormat = {
   finish: (frame, length) => (length > FCS_LEN && fcs16(frame, 0, length) === FCS_GOOD ? length - FCS_LEN : -1),
 };
 
+/** Named `hdlc`. */
 export const hdlcFraming: Framing = {
   name: 'hdlc',
   maxPacketLen: 0xffff,

@@ -15,6 +15,7 @@ const format: StuffedFormat = {
   finish: (_frame, length) => length,
 };
 
+/** Named `slip`. */
 export const slipFraming: Framing = {
   name: 'slip',
   maxPacketLen: 0xffff,
