@@ -53,7 +53,7 @@ const checkers = {
     patience: 20,
     // It starts slowly, so all test files share one process.
     options: ['--no-isolate'],
-    propertyMs: 5000,
+    propertyMs: 2500,
     command: (folder) => [
       ...['valgrind', '--tool=memcheck', '--quiet', '--trace-children=no', '--error-limit=no', '--num-callers=40'],
       // V8 writes code outside of stacks too.
