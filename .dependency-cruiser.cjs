@@ -16,7 +16,7 @@ const layers = {
   host: ['base', 'wire', 'link'],
   netdev: ['base', 'netns', 'netlink', 'tun', 'native', 'crypto'],
   changes: ['base', 'netns', 'netlink', 'tun'],
-  journal: ['base', 'native', 'changes'],
+  journal: ['base', 'native', 'netlink', 'changes'],
   config: ['base', 'netlink'],
   state: ['base', 'netns', 'netlink', 'netdev', 'changes', 'journal', 'config'],
   diagnosis: ['base', 'netns', 'netlink', 'tun', 'netdev'],

@@ -34,6 +34,7 @@ const order = [
   'offload',
   'queues',
   'udp',
+  'link',
   'aead',
   'apply',
 ];

@@ -48,8 +48,12 @@ export function superInTypeScript(name = 'vnic, super-packets') {
 /** Two TUN devices joined by socat, as its manual shows. */
 export function bySocat() {
   const end = ({ name }) => `TUN,tun-name=${name},tun-type=tun,iff-no-pi`;
-  const missing = findProgram('socat') === undefined ? 'which is not installed' : undefined;
-  return { name: 'socat', command: ['socat', '-b', '65536', end(near), end(far)], missing };
+  return { name: 'socat', command: ['socat', '-b', '65536', end(near), end(far)], missing: unlessSocat() };
+}
+
+/** `missing` of a kind that needs socat. */
+export function unlessSocat() {
+  return findProgram('socat') === undefined ? 'which is not installed' : undefined;
 }
 
 /** No program at all: what the kernel does by itself is the ceiling. */

@@ -30,6 +30,5 @@ export {
   routeMatches,
   ruleMatches,
   type SnapshotOptions,
-  type SnapshotParts,
 } from './snapshot.ts';
 export { chainsOf, changesInForce, kindOf, linkSettings, type UndoPlan, undoChanges } from './undo.ts';

@@ -10,6 +10,7 @@ import {
   type Netlink,
   type RouteInfo,
   type RuleInfo,
+  type TableParts,
 } from '../netlink/index.ts';
 import { type NetnsSelector, readSysctl } from '../netns/index.ts';
 import type { MasqueradeChange, RouteFields, RuleChange } from './change.ts';
@@ -36,16 +37,10 @@ export interface KernelSnapshot {
   sysctl(name: string): string | undefined;
 }
 
-/** Parts of the tables of addresses and routes. */
-export interface SnapshotParts {
-  readonly addresses: ReadonlySet<IpFamily>;
-  readonly routes: readonly { readonly family: IpFamily; readonly table: number }[];
-}
-
 /** Which tables are read beside links, addresses and routes. */
 export interface SnapshotOptions {
   /** Only these parts, for what does not ask for others: the rest is as if it were not there. Default everything. */
-  readonly only?: SnapshotParts;
+  readonly only?: TableParts;
   readonly neighbours?: boolean;
   readonly rules?: boolean;
   readonly masquerades?: boolean;
@@ -78,7 +73,7 @@ async function readAddresses(netlink: Netlink, { only, signal }: SnapshotOptions
   const request = signal === undefined ? {} : { signal };
   const families = only?.addresses ?? bothFamilies;
   // One dump has both.
-  if (families.size === 2) return netlink.addresses.list(request);
+  if (families.length === 2) return netlink.addresses.list(request);
   const lists: AddressInfo[][] = [];
   for (const family of families) lists.push(await netlink.addresses.list({ ...request, family }));
   return lists.flat();
@@ -92,7 +87,7 @@ async function readRoutes(netlink: Netlink, { only, signal }: SnapshotOptions): 
   return lists.flat();
 }
 
-const bothFamilies: ReadonlySet<IpFamily> = new Set([4, 6]);
+const bothFamilies: readonly IpFamily[] = [4, 6];
 
 /** True when the rule is the one that the change speaks of. */
 export function ruleMatches(rule: RuleInfo, change: RuleChange): boolean {

@@ -1,13 +1,12 @@
 /** The commander program: strict options, help on every level, one loaded sub-command. */
 
-import { readFileSync } from 'node:fs';
-
 import { Command } from 'commander';
 
 import { ExitStatus } from '../base/index.ts';
 import { commandList } from './command-list.ts';
 import { netnsOption } from './netns-option.ts';
 import { usageError } from './report-error.ts';
+import { packageVersion } from './self.ts';
 import { RepeatableOption } from './values.ts';
 
 /**
@@ -92,9 +91,4 @@ function refuseTwice(command: Command): void {
       given = true;
     });
   }
-}
-
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }

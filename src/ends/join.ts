@@ -7,7 +7,7 @@ import { type Forwarding, type ForwardOptions, forward, type Medium } from '../l
 import type { CarrierEvent } from './carrier.ts';
 import { endKinds } from './end-kinds.ts';
 import { type EndSpec, parseEnd, readOption } from './end-spec.ts';
-import { type OpenEnd, openEnd, takesMtu } from './open-end.ts';
+import { carriesSuperPackets, type OpenEnd, openEnd, takesMtu } from './open-end.ts';
 
 /** How two ends are joined. */
 export interface JoinOptions extends Pick<ForwardOptions, 'policy' | 'queuePackets'> {
@@ -47,8 +47,15 @@ export async function joinEnds(
   try {
     // The MTU of a device is that of the other end, which therefore comes first.
     let mtu: number | undefined;
+    const superPackets = specs.every(carriesSuperPackets);
     for (const spec of specs.toSorted((x, y) => Number(takesMtu(x)) - Number(takesMtu(y)))) {
-      const end = await openEnd(spec, { medium, once, ...(onEvent && { onEvent }), ...(mtu !== undefined && { mtu }) });
+      const end = await openEnd(spec, {
+        medium,
+        once,
+        superPackets,
+        ...(onEvent && { onEvent }),
+        ...(mtu !== undefined && { mtu }),
+      });
       opened.set(spec, end);
       mtu = end.link.mtu;
     }

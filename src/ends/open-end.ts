@@ -37,6 +37,8 @@ export interface OpenEndOptions extends CarrierPolicy {
   readonly medium: Medium;
   /** Longest payload of a device that is made and is not told otherwise. */
   readonly mtu?: number;
+  /** Devices hand super-packets through as they are: both ends do, or neither. */
+  readonly superPackets?: boolean;
 }
 
 /** IPv6 and UDP header: over IPv4 it is less, but both sides come to the same MTU, whichever they know of each other. */
@@ -74,17 +76,34 @@ export function takesMtu({ kind, options }: EndSpec): boolean {
   return (kind === 'tun' || kind === 'tap') && !options.has('mtu');
 }
 
-async function openDeviceEnd(spec: EndSpec, kind: 'tun' | 'tap', { mtu }: OpenEndOptions): Promise<OpenEnd> {
+/** True for a device that can hand super-packets through as they are. */
+export function carriesSuperPackets(spec: EndSpec): boolean {
+  if ((spec.kind !== 'tun' && spec.kind !== 'tap') || offloadOf(spec) === 'off') return false;
+  const tun = existing(spec)?.tun;
+  return tun === undefined || (tun.vnetHeader && !tun.packetInfo);
+}
+
+function existing(spec: EndSpec): LinkInfo | undefined {
   const netns = spec.options.get('netns')?.at(-1);
-  const place = netns === undefined ? {} : { netns };
-  const name = spec.where === '' ? undefined : spec.where;
-  const found = name === undefined ? undefined : getLinkSync(name, place);
-  const offload =
-    readOption(spec, 'offload', 'on or off', (text) => (({ on: 'auto', off: 'off' }) as const)[text as 'on' | 'off']) ??
-    'auto';
+  return spec.where === '' ? undefined : getLinkSync(spec.where, netns === undefined ? {} : { netns });
+}
+
+function offloadOf(spec: EndSpec): 'auto' | 'off' {
+  const words = { on: 'auto', off: 'off' } as const;
+  return readOption(spec, 'offload', 'on or off', (text) => words[text as 'on' | 'off']) ?? 'auto';
+}
+
+async function openDeviceEnd(
+  spec: EndSpec,
+  kind: 'tun' | 'tap',
+  { mtu, superPackets = false }: OpenEndOptions,
+): Promise<OpenEnd> {
+  const netns = spec.options.get('netns')?.at(-1);
+  const found = existing(spec);
+  const offload = superPackets ? ({ superPackets } as const) : ({ offload: offloadOf(spec) } as const);
   const device = await openDevice({
-    ...place,
-    ...(name !== undefined && { name }),
+    ...(netns !== undefined && { netns }),
+    ...(spec.where !== '' && { name: spec.where }),
     ...(found === undefined ? newDevice(spec, kind, offload, mtu) : existingDevice(spec, kind, offload, found)),
   });
   return {
@@ -94,10 +113,12 @@ async function openDeviceEnd(spec: EndSpec, kind: 'tun' | 'tap', { mtu }: OpenEn
   };
 }
 
+type DeviceOffload = Pick<OpenDeviceOptions, 'offload' | 'superPackets'>;
+
 function newDevice(
   spec: EndSpec,
   kind: 'tun' | 'tap',
-  offload: 'auto' | 'off',
+  offload: DeviceOffload,
   mtu: number | undefined,
 ): OpenDeviceOptions {
   const mac = readOption(spec, 'mac', 'a MAC address', (text) => MacAddress.parse(text));
@@ -106,8 +127,8 @@ function newDevice(
   return {
     kind,
     up: true,
-    vnetHeader: offload === 'auto',
-    offload,
+    vnetHeader: offload.offload !== 'off',
+    ...offload,
     addresses: readEach(spec, 'address', 'an address with its prefix length', (text) => Cidr.parse(text)),
     routes: readEach(spec, 'route', 'a prefix', (text) => parseDeviceRoute(text)),
     ...(wanted !== undefined && { mtu: wanted }),
@@ -120,7 +141,7 @@ function newDevice(
 function existingDevice(
   spec: EndSpec,
   kind: 'tun' | 'tap',
-  offload: 'auto' | 'off',
+  offload: DeviceOffload,
   found: LinkInfo,
 ): OpenDeviceOptions {
   const changes = ['address', 'route', 'mtu', 'mac', 'bridge'].find((option) => spec.options.has(option));
@@ -136,7 +157,7 @@ function existingDevice(
     );
   }
   const { packetInfo = false, vnetHeader = false, multiQueue = false } = found.tun ?? {};
-  return { kind, packetInfo, vnetHeader, multiQueue, ...(vnetHeader && !packetInfo && { offload }) };
+  return { kind, packetInfo, vnetHeader, multiQueue, ...(vnetHeader && !packetInfo && offload) };
 }
 
 async function openUdpEnd(spec: EndSpec, { medium }: OpenEndOptions): Promise<OpenEnd> {

@@ -15,10 +15,11 @@ export {
   type JournalOwner,
   listJournals,
   openJournal,
+  readMark,
   type StoredJournal,
   takeJournal,
 } from './journal.ts';
-export type { JournalEntry, JournalHeader } from './journal-entry.ts';
+export type { JournalEntry, JournalHeader, JournalMark } from './journal-entry.ts';
 export { type Loan, openLoan } from './loan.ts';
 export { runtimeDirectory } from './runtime-directory.ts';
 export { type UndoneJournal, type UndoOptions, undoAbandoned, undoJournal } from './undo-journal.ts';

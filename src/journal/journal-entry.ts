@@ -1,6 +1,7 @@
 /** What a journal holds. */
 
 import type { Change } from '../changes/index.ts';
+import type { TableParts } from '../netlink/index.ts';
 import type { NamespaceIdentity, ProcessIdentity } from './identity.ts';
 
 /** The first line of a journal. */
@@ -19,4 +20,11 @@ export interface JournalEntry {
   /** Rising. */
   readonly id: number;
   readonly change: Change;
+}
+
+/** That a configuration was found in force: digests of it and of the kernel's tables, and which parts of them count. */
+export interface JournalMark {
+  readonly config: string;
+  readonly kernel: string;
+  readonly parts: TableParts;
 }

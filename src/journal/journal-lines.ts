@@ -1,6 +1,6 @@
 /** The text of a journal: what a reader makes of it, whatever became of its writer. */
 
-import type { JournalEntry, JournalHeader } from './journal-entry.ts';
+import type { JournalEntry, JournalHeader, JournalMark } from './journal-entry.ts';
 
 /** What a file says. */
 export interface JournalText {
@@ -19,7 +19,8 @@ type Line =
   | { readonly drop: readonly number[] }
   | { readonly begin: number }
   | { readonly end: true }
-  | { readonly by: JournalHeader['process'] };
+  | { readonly by: JournalHeader['process'] }
+  | { readonly mark: JournalMark };
 
 /** Undefined when not even the first line is whole. What follows a damaged line is not believed. */
 export function parseJournal(text: string): JournalText | undefined {
@@ -48,7 +49,7 @@ export function parseJournal(text: string): JournalText | undefined {
       nextId = Math.max(nextId, line.id + 1);
     } else if ('drop' in line) for (const id of line.drop) entries.delete(id);
     else if ('by' in line) process = line.by;
-    else unfinishedFrom = 'begin' in line ? line.begin : undefined;
+    else if (!('mark' in line)) unfinishedFrom = 'begin' in line ? line.begin : undefined;
   }
   return { header: { ...header, process }, torn, entries: [...entries.values()], unfinishedFrom, nextId, lines: count };
 }

@@ -9,6 +9,7 @@
  *             was undone or did not come about, `begin` and `end` around what belongs together. Lines that are wanted
  *             at once are one `write`; one that was torn by the end of its writer is that of a change which was
  *             never begun.
+ *   mark      `{"mark":…}` says that a configuration was found in force; any line behind it ends that.
  *   lock      Whoever works with a file has its flock(2). The kernel ends it with the process, however that ends, so
  *             a file that can be locked has no owner at work: no pid has to be believed.
  *   compact   When dead lines outweigh, the live ones are written to a new file that takes the place of the old.
@@ -37,7 +38,7 @@ import { VnicError } from '../base/index.ts';
 import { type Change, chainsOf } from '../changes/index.ts';
 import { nativeCore } from '../native/index.ts';
 import { bootId, namespaceIdentity, processIdentity } from './identity.ts';
-import type { JournalEntry, JournalHeader } from './journal-entry.ts';
+import type { JournalEntry, JournalHeader, JournalMark } from './journal-entry.ts';
 import { parseJournal } from './journal-lines.ts';
 import { findRuntimeDirectory, runtimeDirectory } from './runtime-directory.ts';
 
@@ -148,6 +149,11 @@ export class Journal implements Disposable {
     this.#fold();
   }
 
+  /** Says that everything was found in force. It holds as long as it is the last line. */
+  mark(mark: JournalMark): void {
+    this.#append([{ mark }]);
+  }
+
   /** A value that was set several times was first one thing and is now another: that is all there is to know. */
   #fold(): void {
     for (const chain of chainsOf(this.entries.map(({ change }) => change)).values()) {
@@ -206,19 +212,24 @@ export class Journal implements Disposable {
  * @throws VNIC_JOURNAL_BUSY when another process works with it, VNIC_JOURNAL when it cannot be read or written
  */
 export function openJournal(owner: JournalOwner, options: JournalOptions = {}): Journal {
-  const header: JournalHeader = {
-    vnic: 1,
-    boot: bootId(),
-    namespace: namespaceIdentity(),
-    process: processIdentity(),
-    ...(owner.kind === 'config' && { config: owner.path }),
-  };
+  const header = headerOf(owner);
   const path = join(options.folder ?? runtimeDirectory(), fileName(header));
   const fd = lockPatiently(path);
   const text = readText(path);
   const stored = parseJournal(text);
   const isCurrent = stored?.header.boot === header.boot && stored.header.namespace.cookie === header.namespace.cookie;
   return start(path, fd, header, isCurrent ? text : '');
+}
+
+/** The mark with which the journal of an owner ends, if it ends with one. Takes no lock and writes nothing. */
+export function readMark(owner: JournalOwner, options: JournalOptions = {}): JournalMark | undefined {
+  const folder = options.folder ?? findRuntimeDirectory();
+  if (folder === undefined) return undefined;
+  const text = readText(join(folder, fileName(headerOf(owner))));
+  const lastLine = text.slice(text.lastIndexOf('\n', text.length - 2) + 1);
+  if (!text.endsWith('\n') || !lastLine.startsWith('{"mark":')) return undefined;
+  const { boot } = JSON.parse(text.slice(0, text.indexOf('\n'))) as JournalHeader;
+  return boot === bootId() ? (JSON.parse(lastLine) as { mark: JournalMark }).mark : undefined;
 }
 
 /** Takes over a journal that no process works with; undefined when one does, or when it is gone. */
@@ -258,6 +269,16 @@ function start(path: string, fd: number, header: JournalHeader, text: string): J
     closeSync(fd);
     throw error;
   }
+}
+
+function headerOf(owner: JournalOwner): JournalHeader {
+  return {
+    vnic: 1,
+    boot: bootId(),
+    namespace: namespaceIdentity(),
+    process: processIdentity(),
+    ...(owner.kind === 'config' && { config: owner.path }),
+  };
 }
 
 /** One name for an owner, whoever asks; the namespace belongs to it. */

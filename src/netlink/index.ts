@@ -46,3 +46,4 @@ export type { NextHop, RouteFlag, RouteInfo, RouteSpec, RouteType } from './rout
 export { type ListRoutesOptions, Routes } from './routes.ts';
 export type { NumberRange, RuleAction, RuleInfo } from './rule.ts';
 export { type ListRulesOptions, type RuleSpec, Rules } from './rules.ts';
+export type { TableParts } from './table-digest.ts';

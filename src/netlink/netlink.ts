@@ -3,13 +3,14 @@
 import type { NetnsOptions } from '../netns/index.ts';
 import { Addresses } from './addresses.ts';
 import { Fdb } from './fdb.ts';
-import { Links } from './links.ts';
+import { Links, type RequestOptions } from './links.ts';
 import { NamespaceIds } from './namespace-ids.ts';
 import { Neighbours } from './neighbours.ts';
 import { Qdiscs } from './qdiscs.ts';
 import { Routes } from './routes.ts';
 import { Rules } from './rules.ts';
 import { NetlinkRequester } from './socket.ts';
+import { digestTables, type TableParts } from './table-digest.ts';
 
 /**
  * Network configuration of one network namespace: that of the thread which opened it, or the one of `netns`.
@@ -42,6 +43,14 @@ export class Netlink implements AsyncDisposable {
 
   get closed(): boolean {
     return this.#requester.closed;
+  }
+
+  /**
+   * Links without their statistics, and these parts of addresses and routes, as a digest: the same as before when nothing has changed.
+   * @throws VNIC_NETLINK, VNIC_ABORTED, VNIC_LINK_CLOSED
+   */
+  digest(parts: TableParts, options: RequestOptions = {}): Promise<string> {
+    return digestTables(this.#requester, parts, options);
   }
 
   /** Ends waiting requests with VNIC_LINK_CLOSED. Idempotent. */

@@ -13,6 +13,7 @@ export { type ExportNote, type ExportOptions, type ExportResult, exportConfig } 
 export { importInterfaces } from './import-interfaces.ts';
 export { importNetworkd } from './import-networkd.ts';
 export type { ImportedConfig, ImportNote, SourceFile } from './imported.ts';
+export { type InForceOptions, isInForce } from './in-force.ts';
 export { journalPath } from './journal-path.ts';
 export { namespaceNames } from './places.ts';
 export { type Plan, type PlanOptions, planChanges } from './plan.ts';

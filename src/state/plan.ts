@@ -17,17 +17,10 @@
  */
 
 import type { IpFamily } from '../base/index.ts';
-import {
-  type Change,
-  changesInForce,
-  Kernel,
-  type KernelView,
-  namespacesOf,
-  type SnapshotParts,
-  undoChanges,
-} from '../changes/index.ts';
+import { type Change, changesInForce, Kernel, type KernelView, namespacesOf, undoChanges } from '../changes/index.ts';
 import type { Config } from '../config/index.ts';
 import { isHere, type JournalEntry, listJournals } from '../journal/index.ts';
+import type { TableParts } from '../netlink/index.ts';
 import { type Accounts, resolveAccounts } from './accounts.ts';
 import { type DeviceDiff, diffDevices } from './diff-devices.ts';
 import { diffRules } from './diff-rules.ts';
@@ -114,7 +107,7 @@ export async function makePlan(
 }
 
 /** The tables in which there is something that the configuration or the journal names. */
-function namedParts(config: Config, entries: readonly JournalEntry[]): SnapshotParts {
+export function namedParts(config: Config, entries: readonly JournalEntry[]): TableParts {
   const changes = changesOf(entries);
   const cidrs = [
     ...config.devices.flatMap(({ addresses }) => addresses),
@@ -129,7 +122,7 @@ function namedParts(config: Config, entries: readonly JournalEntry[]): SnapshotP
     const family = familyOf(to);
     tables.set(`${family} ${table}`, { family, table });
   }
-  return { addresses: new Set(cidrs.map(familyOf)), routes: [...tables.values()] };
+  return { addresses: [...new Set(cidrs.map(familyOf))], routes: [...tables.values()] };
 }
 
 function familyOf(cidr: string): IpFamily {

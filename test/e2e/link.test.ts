@@ -109,6 +109,18 @@ describe('vnic link joins two hosts', () => {
     await vi.waitFor(() => expect(ip('-n far -br link')).not.toContain('t1'), 10_000);
   });
 
+  it('as two devices of one program, in two namespaces', async () => {
+    const ends = [`tun:t0,${near}`, `tun:t1,netns=far,${far}`];
+    const joined = link(...ends);
+    await joined.until(/joined/);
+    expect(await pings('10.9.0.2', '-M', 'do', '-s', '1472')).toBe(true);
+    expect(await iperf('fd09::2')).toBeGreaterThan(1_000_000);
+    await joined.end('SIGTERM');
+    // One without offload: neither has super-packets.
+    await link(`${ends[0]},offload=off`, ends[1] as string).until(/joined/);
+    expect(await iperf('10.9.0.2')).toBeGreaterThan(1_000_000);
+  });
+
   it('with an end that answers by itself', async () => {
     await link('tun:t0,address=10.9.0.1/24,address=fd09::1/64', 'echo:10.9.0.2,also=fd09::2').until(/joined/);
     expect(await pings('10.9.0.2')).toBe(true);

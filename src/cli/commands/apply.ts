@@ -1,8 +1,14 @@
 /** `vnic apply`: makes the machine as a file asks for. */
 
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+
 import type { Command } from 'commander';
 
+import type { Change } from '../../changes/index.ts';
+
 import type { NetnsOptions } from '../../netns/index.ts';
+import type { Plan } from '../../state/index.ts';
 import {
   addFileOption,
   type FileOptions,
@@ -13,6 +19,7 @@ import {
 } from '../config-file.ts';
 import { interruption } from '../interruption.ts';
 import { print, printJson, printNote } from '../output.ts';
+import { packageVersion } from '../self.ts';
 
 interface ApplyCommandOptions extends FileOptions, NetnsOptions {
   readonly prune?: true;
@@ -45,22 +52,48 @@ Examples:
 
 async function apply(options: ApplyCommandOptions): Promise<void> {
   const signal = interruption();
-  const config = await loadConfigIn(options, options.json ?? false);
-  const { applyConfig } = await import('../../state/index.ts');
   const { undoAbandoned } = await import('../../journal/index.ts');
+  const { applyConfig, isInForce } = await import('../../state/index.ts');
   await undoAbandoned();
+  const digest = digestOfFile(options);
+  // Found out without reading the file, which takes longest.
+  if (digest !== undefined && (await isInForce(digest, { path: options.file, signal }))) {
+    await tell([], nothing, options);
+    return;
+  }
+  const config = await loadConfigIn(options, options.json ?? false);
   const { changes, plan } = await applyConfig(config, {
     path: options.file,
     prune: options.prune ?? false,
     signal,
+    ...(digest !== undefined && { digest }),
     onProgress: (progress) => {
       if (progress.event === 'planned' && !options.json) void printRemarks(progress.plan);
       if (progress.event === 'rollback' && !options.json) printNote(`taking ${progress.changes.length} changes back`);
     },
   });
-  if (options.json) printJson({ changes, unnamed: plan.unnamed, left: plan.left });
-  else if (!options.quiet) {
+  await tell(changes, plan, options);
+}
+
+const nothing = { unnamed: [], left: [] };
+
+async function tell(
+  changes: readonly Change[],
+  { unnamed, left }: Pick<Plan, 'unnamed' | 'left'>,
+  { json, quiet }: ApplyCommandOptions,
+): Promise<void> {
+  if (json) printJson({ changes, unnamed, left });
+  else if (!quiet) {
     await printChanges(changes);
     if (changes.length === 0) print('everything is as the file asks for');
+  }
+}
+
+/** Of its bytes, and of what else decides what is asked for; undefined where reading it has to tell what is wrong. */
+function digestOfFile({ file, netns = '' }: ApplyCommandOptions): string | undefined {
+  try {
+    return createHash('sha256').update(`${packageVersion()} ${netns}\n`).update(readFileSync(file)).digest('hex');
+  } catch {
+    return undefined;
   }
 }
