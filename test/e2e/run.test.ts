@@ -167,7 +167,8 @@ describe('vnic run', () => {
 
   it('leaves a device of others in the place of its own alone, and comes back when it goes', async () => {
     const live = await running('devices: {tap0: {kind: tap}}');
-    sh('ip link delete tap0; ip link add tap0 type veth peer name e9');
+    // By one program, before the service has its turn.
+    sh("printf 'link delete tap0\\nlink add tap0 type veth peer name e9\\n' | ip -batch -");
     await live.until(/"event":"failed".*VNIC_CONFIG_CONFLICT/);
     expect(ipJson('-d', 'link', 'show', 'dev', 'tap0')[0]).toMatchObject({ linkinfo: { info_kind: 'veth' } });
     sh('ip link delete tap0');
