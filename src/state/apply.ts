@@ -54,7 +54,7 @@ export interface ApplyResult {
 export async function applyConfig(config: Config, options: ApplyOptions = {}): Promise<ApplyResult> {
   const path = journalPath(options.path);
   const folder = options.folder === undefined ? {} : { folder: options.folder };
-  const digest = options.digest ?? digestOf(config);
+  const digest = options.digest ?? ((): string => digestOf(config));
   if (await isInForce(digest, { ...options, path })) {
     options.onProgress?.({ event: 'planned', plan: nothing });
     return { changes: [], plan: nothing };
@@ -62,13 +62,18 @@ export async function applyConfig(config: Config, options: ApplyOptions = {}): P
   const journal = openJournal({ kind: 'config', path }, folder);
   try {
     await using kernel = new Kernel();
-    const tables = tablesOf(config, journal.entries, namedParts(config, journal.entries));
+    const { entries } = journal;
+    const tables = entries.length === 0 ? undefined : tablesOf(config, entries, namedParts(config, entries));
     const before = tables === undefined ? '' : await (await kernel.netlink()).digest(tables);
-    const plan = await makePlan(config, kernel, journal.entries, options);
+    const plan = await makePlan(config, kernel, entries, options);
     options.onProgress?.({ event: 'planned', plan });
     if (plan.conflicts.length > 0) throw conflictError(path, plan);
     if (tables !== undefined && isNothing(plan) && plan.obsolete.length === 0)
-      await markInForce(journal, { config: digest, kernel: before, parts: tables });
+      await markInForce(journal, {
+        config: typeof digest === 'string' ? digest : digest(),
+        kernel: before,
+        parts: tables,
+      });
     return { changes: await carryOut(plan, { config, journal, kernel, options, recorded: new Map() }), plan };
   } finally {
     journal.close();

@@ -29,13 +29,13 @@ export interface InForceOptions {
 
 /**
  * True when a configuration of this digest was found in force, and nothing has changed since. False says nothing.
- * @param digest of the configuration, as it was given to `applyConfig`
+ * @param digest of the configuration, as it was given to `applyConfig`, or what computes it
  * @throws VNIC_ABORTED, VNIC_NETLINK
  */
-export async function isInForce(digest: string, options: InForceOptions = {}): Promise<boolean> {
+export async function isInForce(digest: string | (() => string), options: InForceOptions = {}): Promise<boolean> {
   const { path, folder, signal } = options;
   const mark = readMark({ kind: 'config', path: journalPath(path) }, folder === undefined ? {} : { folder });
-  if (mark?.config !== digest) return false;
+  if (mark === undefined || mark.config !== (typeof digest === 'string' ? digest : digest())) return false;
   await using netlink = await openNetlink();
   return (await netlink.digest(mark.parts, signal === undefined ? {} : { signal })) === mark.kernel;
 }

@@ -95,14 +95,12 @@ export async function makePlan(
     ...(signal !== undefined && { signal }),
   };
   const [ownership, accounts] = [new Ownership(entries), await resolveAccounts(config)];
-  const look = planFor(
-    config,
-    await kernel.view(names, { ...wanted, only: namedParts(config, entries) }),
-    ownership,
-    accounts,
-    prune,
-  );
-  if (look.changes.length === 0 && look.conflicts.length === 0) return look;
+  // Where nothing was made yet, something differs.
+  if (entries.length > 0) {
+    const view = await kernel.view(names, { ...wanted, only: namedParts(config, entries) });
+    const look = planFor(config, view, ownership, accounts, prune);
+    if (look.changes.length === 0 && look.conflicts.length === 0) return look;
+  }
   return planFor(config, await kernel.view(names, wanted), ownership, accounts, prune);
 }
 
