@@ -1,9 +1,10 @@
 /** Where the streams of ends come from: connections, those who connect, programs, standard input and output. */
 
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { statSync, unlinkSync } from 'node:fs';
 import { connect as connectNet, createServer, type Server, type Socket } from 'node:net';
-import { Duplex } from 'node:stream';
+import { Duplex, Readable } from 'node:stream';
 
 import { VnicError } from '../base/index.ts';
 import type { Connected } from './carrier.ts';
@@ -100,8 +101,8 @@ export function startProgram(command: string): Promise<Connected> {
       );
     });
     child.once('spawn', () => {
-      const stream = Duplex.from({ readable: child.stdout, writable: child.stdin });
-      child.once('exit', () => stream.destroy());
+      const readable = Readable.from(outputOf(child, command));
+      const stream = Duplex.from({ readable, writable: child.stdin });
       stream.once('close', () => endGroup(child.pid));
       resolve({ stream, peer: `${command} (pid ${child.pid})` });
     });
@@ -114,6 +115,23 @@ export function standardStreams(): Connected {
     stream: Duplex.from({ readable: process.stdin, writable: process.stdout }),
     peer: 'standard input and output',
   };
+}
+
+/** What it writes; ends with an error when the program ends with one. */
+async function* outputOf(child: ChildProcess, command: string): AsyncGenerator<Buffer> {
+  const ended = once(child, 'exit') as Promise<[status: number | null, signal: NodeJS.Signals | null]>;
+  if (child.stdout !== null) yield* child.stdout;
+  const [status, signal] = await ended;
+  if (status !== 0) throw programFailed(command, status, signal);
+}
+
+function programFailed(command: string, status: number | null, signal: NodeJS.Signals | null): VnicError {
+  return new VnicError('VNIC_DEVICE_GONE', {
+    attempted: `run ${command}`,
+    reason: signal === null ? `it ended with status ${status}` : `it was ended by ${signal}`,
+    hint: 'What it has written to its standard error tells why.',
+    cause: { status, signal },
+  });
 }
 
 function endGroup(pid: number | undefined): void {

@@ -11,7 +11,7 @@ import { wipe } from '../netns/desired-state.ts';
 import { ip } from '../netns/iproute2.ts';
 import { requirePrivateNetns } from '../netns/private-netns.ts';
 import { endLive, type LiveVnic, startLive, startVnic } from './live-vnic.ts';
-import { interfaceNames, run, runVnic, VNIC } from './run-vnic.ts';
+import { interfaceNames, run, runShell, runVnic, VNIC } from './run-vnic.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'vnic-link-'));
 
@@ -177,8 +177,21 @@ describe('a connection that ends', () => {
     const here = link('--once', `tun:t0,${near}`, 'tcp:192.0.2.2:7000');
     await here.until(/joined/);
     await there.end('SIGTERM');
-    expect((await here.end()).status).toBe(74);
+    expect((await here.end()).status).toBe(0);
     expect(interfaceNames()).not.toContain('t0');
+    const failed = await runVnic(['link', '--once', 'tun:t0', 'exec:exit 3']);
+    expect(failed).toMatchObject({ status: 74, stderr: expect.stringContaining('it ended with status 3') });
+    expect((await runVnic(['link', '--once', 'tun:t0', 'exec:true'])).status).toBe(0);
+    const fed = await runShell(
+      `printf '\\300\\300' | "${process.execPath}" "${VNIC}" link --once stdio,framing=slip null`,
+    );
+    expect(fed.status).toBe(0);
+  });
+
+  it('is not there at all between two ends in memory, which go on until they are told to end', async () => {
+    const live = link('null', 'echo:10.9.0.2');
+    await live.until(/joined/);
+    expect((await live.end('SIGTERM')).status).toBe(143);
   });
 
   it('is not needed to begin with, but with --once', async () => {

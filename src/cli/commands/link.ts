@@ -18,6 +18,7 @@ interface LinkOptions {
 }
 
 const REDRAW_INTERVAL_MS = 500;
+const KEEP_ALIVE_MS = 3_600_000;
 
 export function define(command: Command): void {
   command
@@ -27,7 +28,7 @@ export function define(command: Command): void {
     )
     .argument('<a>', 'an end: KIND[:WHERE][,OPTION=VALUE…]')
     .argument('<b>', 'the other')
-    .option('--once', 'end with the first connection that ends')
+    .option('--once', 'end with the first connection that ends; with status 0 when the other side has ended it')
     .addOption(
       option(
         '--policy <policy>',
@@ -80,28 +81,42 @@ async function run(a: string, b: string, options: LinkOptions): Promise<void> {
     onEvent: tell,
     ...(policy !== undefined && { policy }),
     ...(queue !== undefined && { queuePackets: queue }),
-  }).catch(pointAtMistake);
+  }).catch((error: unknown) => {
+    pointAtMistake(error);
+    if (once && isOrderly(error)) return undefined;
+    throw error;
+  });
+  if (joined === undefined) return;
   const stop = (): void => void joined.close();
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
   const startedMs = performance.now();
   announce(joined, options);
   const stopLive = showLive(joined, options);
+  // Ends that are in memory only keep no process alive.
+  const alive = setInterval(() => undefined, KEEP_ALIVE_MS);
   try {
     await joined.done;
+  } catch (error) {
+    if (!once || !isOrderly(error)) throw error;
   } finally {
+    clearInterval(alive);
     stopLive();
     await joined.close();
     report(joined, performance.now() - startedMs, options);
   }
 }
 
-function pointAtMistake(error: unknown): never {
+/** The other side has ended the stream, which is what `--once` waits for. */
+function isOrderly(error: unknown): boolean {
+  return isVnicError(error, 'VNIC_DEVICE_GONE') && error.errno === undefined && error.cause === undefined;
+}
+
+function pointAtMistake(error: unknown): void {
   if (isVnicError(error, 'VNIC_INVALID_END')) {
     const { text, at, length } = error.cause as EndMistake;
     printNote(`  ${printable(text)}\n  ${' '.repeat(at)}${style('red', '^'.repeat(length), process.stderr)}`);
   }
-  throw error;
 }
 
 /** Standard output may be an end: all that is told goes to standard error. */
