@@ -77,6 +77,7 @@ afterEach(async () => {
   await endLive();
   deleteTestDevices();
   sh('ip netns delete lab 2> /dev/null || true; ip netns delete far 2> /dev/null || true');
+  sh('ip route delete blackhole 192.0.2.0/24 2> /dev/null || true');
   sh('nft flush ruleset; ip link delete br0 2> /dev/null || true; ip link delete v0 2> /dev/null || true');
   sh('echo 0 > /proc/sys/net/ipv4/ip_forward; echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter');
 });

@@ -26,7 +26,7 @@ beforeEach(() => {
     ['', 'v0', 1],
     ['-n far ', 'v1', 2],
   ]) {
-    ip(`${where}addr add 192.0.2.${host}/24 dev ${name}`);
+    ip(`${where}addr add 198.51.100.${host}/24 dev ${name}`);
     ip(`${where}addr add 2001:db8::${host}/64 dev ${name} nodad`);
     ip(`${where}link set ${name} up`);
   }
@@ -62,9 +62,9 @@ async function iperf(address: string, seconds = 1): Promise<number> {
 const near = 'address=10.9.0.1/24,address=fd09::1/64';
 const far = 'address=10.9.0.2/24,address=fd09::2/64';
 const carriers: [name: string, near: string, far: string][] = [
-  ['UDP over IPv4', 'udp:192.0.2.2:7000', 'udp-listen:7000'],
+  ['UDP over IPv4', 'udp:198.51.100.2:7000', 'udp-listen:7000'],
   ['UDP over IPv6', 'udp:[2001:db8::2]:7000', 'udp-listen:[::]:7000'],
-  ['TCP over IPv4', 'tcp:192.0.2.2:7000', 'tcp-listen:7000'],
+  ['TCP over IPv4', 'tcp:198.51.100.2:7000', 'tcp-listen:7000'],
   ['TCP over IPv6, with SLIP', 'tcp:[2001:db8::2]:7000,framing=slip', 'tcp-listen:7000,framing=slip'],
   ['a Unix socket, with COBS', `unix:${folder}/a.sock,framing=cobs`, `unix-listen:${folder}/a.sock,framing=cobs`],
 ];
@@ -94,7 +94,7 @@ describe('vnic link joins two hosts', () => {
   it('over Ethernet, with TAP devices', async () => {
     const there = linkFar(`tap:t1,${far}`, 'udp-listen:7000');
     await there.until(/joined/);
-    await link(`tap:t0,${near}`, 'udp:192.0.2.2:7000').until(/joined/);
+    await link(`tap:t0,${near}`, 'udp:198.51.100.2:7000').until(/joined/);
     expect(await pings('10.9.0.2')).toBe(true);
     expect(await pings('fd09::2')).toBe(true);
     expect(await iperf('10.9.0.2')).toBeGreaterThan(1_000_000);
@@ -135,7 +135,7 @@ describe('against socat', () => {
       ...['UDP-LISTEN:7000,reuseaddr', 'TUN:10.9.0.2/24,tun-name=s0,iff-no-pi,iff-up'],
     ]);
     await socat.until(/listening|receiving/i);
-    await link('tun:t0,address=10.9.0.1/24', 'udp:192.0.2.2:7000').until(/joined/);
+    await link('tun:t0,address=10.9.0.1/24', 'udp:198.51.100.2:7000').until(/joined/);
     expect(await pings('10.9.0.2')).toBe(true);
   });
 
@@ -145,7 +145,7 @@ describe('against socat', () => {
       ...['TCP-LISTEN:7000,reuseaddr,nodelay', 'TUN:10.9.0.2/24,tun-name=s0,iff-no-pi,iff-up'],
     ]);
     await socat.until(/listening/);
-    const here = link('tun:t0,address=10.9.0.1/24', 'tcp:192.0.2.2:7000,framing=ip');
+    const here = link('tun:t0,address=10.9.0.1/24', 'tcp:198.51.100.2:7000,framing=ip');
     await connected(here);
     expect(await pings('10.9.0.2')).toBe(true);
   });
@@ -160,7 +160,7 @@ describe('a connection that ends', () => {
     const existing = (): LiveVnic => linkFar('tun:t1', 'tcp-listen:7000');
     let there = existing();
     await there.until(/joined/);
-    const here = link(`tun:t0,${near}`, 'tcp:192.0.2.2:7000');
+    const here = link(`tun:t0,${near}`, 'tcp:198.51.100.2:7000');
     await connected(here);
     const transfer = iperf('10.9.0.2', 4);
     await vi.waitFor(() => expect(ip('-s link show t0')).toMatch(/\d{6}/), 10_000);
@@ -174,7 +174,7 @@ describe('a connection that ends', () => {
   it('ends the command with --once', async () => {
     const there = linkFar(`tun:t1,${far}`, 'tcp-listen:7000', '--once');
     await there.until(/joined/);
-    const here = link('--once', `tun:t0,${near}`, 'tcp:192.0.2.2:7000');
+    const here = link('--once', `tun:t0,${near}`, 'tcp:198.51.100.2:7000');
     await here.until(/joined/);
     await there.end('SIGTERM');
     expect((await here.end()).status).toBe(0);
@@ -195,11 +195,11 @@ describe('a connection that ends', () => {
   });
 
   it('is not needed to begin with, but with --once', async () => {
-    const here = link(`tun:t0,${near}`, 'tcp:192.0.2.2:7000');
+    const here = link(`tun:t0,${near}`, 'tcp:198.51.100.2:7000');
     await here.until(/waiting .*ECONNREFUSED/);
     await connected(linkFar(`tun:t1,${far}`, 'tcp-listen:7000'));
     expect(await pings('10.9.0.2')).toBe(true);
-    const { status, stderr } = await runVnic(['link', '--once', 'tun:x0', 'tcp:192.0.2.2:7009']);
+    const { status, stderr } = await runVnic(['link', '--once', 'tun:x0', 'tcp:198.51.100.2:7009']);
     expect(status).toBe(75);
     expect(stderr).toContain('hint: See that the other side listens');
     expect(interfaceNames()).not.toContain('x0');
@@ -208,8 +208,8 @@ describe('a connection that ends', () => {
   it('is taken by one at a time', async () => {
     const there = linkFar(`tun:t1,${far}`, 'tcp-listen:7000');
     await there.until(/joined/);
-    await connected(link(`tun:t0,${near}`, 'tcp:192.0.2.2:7000'));
-    const other = startLive(['socat', '-u', 'TCP:192.0.2.2:7000', 'STDOUT']);
+    await connected(link(`tun:t0,${near}`, 'tcp:198.51.100.2:7000'));
+    const other = startLive(['socat', '-u', 'TCP:198.51.100.2:7000', 'STDOUT']);
     await there.until(/refused/);
     await other.end();
     expect(await pings('10.9.0.2')).toBe(true);
@@ -220,18 +220,18 @@ describe('what strangers send', () => {
   it('garbage on TCP ends that connection and nothing else', async () => {
     const there = linkFar(`tun:t1,${far}`, 'tcp-listen:7000,framing=ip');
     await there.until(/joined/);
-    execFileSync('sh', ['-c', 'head -c 100000 /dev/urandom | socat -u - TCP:192.0.2.2:7000'], { stdio: 'ignore' });
+    execFileSync('sh', ['-c', 'head -c 100000 /dev/urandom | socat -u - TCP:198.51.100.2:7000'], { stdio: 'ignore' });
     await there.until(/down/);
-    await connected(link(`tun:t0,${near}`, 'tcp:192.0.2.2:7000,framing=ip'));
+    await connected(link(`tun:t0,${near}`, 'tcp:198.51.100.2:7000,framing=ip'));
     expect(await pings('10.9.0.2')).toBe(true);
   });
 
   it('garbage on UDP from another host is counted and left out', async () => {
     const there = linkFar(`tun:t1,${far}`, 'udp-listen:7000');
     await there.until(/joined/);
-    await link(`tun:t0,${near}`, 'udp:192.0.2.2:7000').until(/joined/);
+    await link(`tun:t0,${near}`, 'udp:198.51.100.2:7000').until(/joined/);
     expect(await pings('10.9.0.2')).toBe(true);
-    execFileSync('sh', ['-c', 'for i in 1 2 3; do head -c 900 /dev/urandom | socat -u - UDP:192.0.2.2:7000; done']);
+    execFileSync('sh', ['-c', 'for i in 1 2 3; do head -c 900 /dev/urandom | socat -u - UDP:198.51.100.2:7000; done']);
     expect(await pings('10.9.0.2')).toBe(true);
   });
 });
@@ -245,15 +245,15 @@ describe('a mistake', () => {
       /tun has no option "adress"(?:.|\n)*hint: It has address/,
     ],
     ['a value that is none', ['tun:t0,address=10.0.0/24', 'null'], /expected an address with its prefix length/],
-    ['a port that is missing', ['tun:t0', 'udp:192.0.2.1'], /expected HOST:PORT/],
+    ['a port that is missing', ['tun:t0', 'udp:198.51.100.1'], /expected HOST:PORT/],
     ['an IPv6 address without brackets', ['tun:t0', 'udp:2001:db8::1:7000'], /Put an IPv6 address in brackets/],
     [
       'a framing that there is not',
-      ['tun:t0', 'tcp:192.0.2.2:1,framing=smip'],
+      ['tun:t0', 'tcp:198.51.100.2:1,framing=smip'],
       /one of length, qemu, slip, hdlc, cobs, ip/,
     ],
     ['two media', ['tun:t0', 'tap:t9'], /tun:t0 carries IP packets, and tap:t9 Ethernet frames/],
-    ['a frame that does not know its length', ['tap:t0', 'tcp:192.0.2.2:1,framing=ip'], /do not say how long/],
+    ['a frame that does not know its length', ['tap:t0', 'tcp:198.51.100.2:1,framing=ip'], /do not say how long/],
   ])('%s is pointed at, and nothing is made', async (_what, ends, message) => {
     const { status, stderr } = await runVnic(['link', ...ends]);
     expect(status).toBe(2);

@@ -49,6 +49,7 @@ const ifindex = 'cat /sys/class/net/tap0/ifindex';
 describe('under systemd', () => {
   beforeAll(async () => {
     await setUp(['/lib/systemd/systemd', '--log-target=null', '--show-status=no', '--unit=multi-user.target']);
+    await output('until_ "test -S /run/systemd/private"');
     // Degraded would do: units of others are not ours to judge.
     await inside('systemctl is-system-running --wait');
     await output('vnic service install');
