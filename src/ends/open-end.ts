@@ -207,7 +207,9 @@ function pathMtuOf(socket: UdpSocket): number {
   return socket.remote === undefined ? DEFAULT_MTU : Math.min(DEFAULT_MTU, socket.pathMtu());
 }
 
-async function openStreamEnd(spec: EndSpec, options: OpenEndOptions): Promise<OpenEnd> {
+async function openStreamEnd(spec: EndSpec, asked: OpenEndOptions): Promise<OpenEnd> {
+  // Standard input that has ended does not come again.
+  const options = { ...asked, once: asked.once || spec.kind === 'stdio' };
   const { medium, once } = options;
   const isQemu = spec.kind === 'qemu' || spec.kind === 'qemu-listen';
   const framing =

@@ -16,7 +16,7 @@ import { invalidArgument, Listeners, VnicError } from '../base/index.ts';
 import type { Medium, MutableCounters, WaitOptions, WebStreams, WriteDropReason } from '../link/index.ts';
 import { DESCRIPTOR_WORDS, type LinkEvents, PacketBatch, type PacketLink, toWebStreams } from '../link/index.ts';
 import type { UdpBatch } from './udp-batch.ts';
-import type { UdpDropReason } from './udp-counters.ts';
+import { type UdpDropReason, zeroCounters } from './udp-counters.ts';
 import { UdpEndpointTable, type UdpEndpointValue } from './udp-endpoints.ts';
 import type { UdpSocket } from './udp-socket.ts';
 
@@ -66,6 +66,10 @@ export class UdpLink implements PacketLink {
   readonly #events: Listeners<LinkEvents> = new Listeners();
   // Own descriptors: those of the writer name endpoints of another socket, or nothing.
   #descriptors = new Uint32Array(64 * DESCRIPTOR_WORDS);
+  // A single packet is written as a batch of one over its own memory.
+  readonly #single = new Uint32Array(DESCRIPTOR_WORDS);
+  /** What the socket had refused by the last look. */
+  readonly #refused = { ...zeroCounters().sendDropped };
   #peerHeardMs = Number.NEGATIVE_INFINITY;
 
   constructor(socket: UdpSocket, { medium, mtu = DEFAULT_MTU, name = socket.name }: UdpLinkOptions) {
@@ -115,7 +119,8 @@ export class UdpLink implements PacketLink {
       }
       return from >= end ? 0 : this.#send(source.bytes, source.descriptors, from, end);
     }
-    return this.#send(source, Uint32Array.of(0, source.length, 0, 0), 0, 1);
+    this.#single[1] = source.length;
+    return this.#send(source, this.#single, 0, 1);
   }
 
   writable(options: WaitOptions = {}): Promise<void> {
@@ -180,13 +185,15 @@ export class UdpLink implements PacketLink {
       for (let i = 0; i < to - from; i++) if (own[i * DESCRIPTOR_WORDS + 1] !== 0) this.#lose('link-down', 1);
       return to - from;
     }
-    const { datagramsSent, bytesSent, sendDropped } = this.#socket.counters;
-    const before = { ...sendDropped };
+    const { datagramsSent, bytesSent } = this.#socket.counters;
     const taken = this.#socket.sendDescribed(bytes, own, this.#peers, 0, to - from);
     const after = this.#socket.counters;
     this.counters.packetsWritten += after.datagramsSent - datagramsSent;
     this.counters.bytesWritten += after.bytesSent - bytesSent;
-    for (const reason of refusals) this.#lose(reasons[reason], after.sendDropped[reason] - before[reason]);
+    for (const reason of refusals) {
+      this.#lose(reasons[reason], after.sendDropped[reason] - this.#refused[reason]);
+      this.#refused[reason] = after.sendDropped[reason];
+    }
     return taken;
   }
 

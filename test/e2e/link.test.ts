@@ -182,6 +182,9 @@ describe('a connection that ends', () => {
     const failed = await runVnic(['link', '--once', 'tun:t0', 'exec:exit 3']);
     expect(failed).toMatchObject({ status: 74, stderr: expect.stringContaining('it ended with status 3') });
     expect((await runVnic(['link', '--once', 'tun:t0', 'exec:true'])).status).toBe(0);
+    // Standard input does not come again, so that a tunnel through `ssh` ends at the far side too.
+    const left = await runShell(`"${process.execPath}" "${VNIC}" link stdio tun:t0 < /dev/null`);
+    expect(left.status).toBe(0);
     const fed = await runShell(
       `printf '\\300\\300' | "${process.execPath}" "${VNIC}" link --once stdio,framing=slip null`,
     );

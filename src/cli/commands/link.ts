@@ -83,8 +83,8 @@ async function run(a: string, b: string, options: LinkOptions): Promise<void> {
     ...(queue !== undefined && { queuePackets: queue }),
   }).catch((error: unknown) => {
     pointAtMistake(error);
-    if (once && isOrderly(error)) return undefined;
-    throw error;
+    if (!isOrderly(error)) throw error;
+    return undefined;
   });
   if (joined === undefined) return;
   const stop = (): void => void joined.close();
@@ -98,7 +98,7 @@ async function run(a: string, b: string, options: LinkOptions): Promise<void> {
   try {
     await joined.done;
   } catch (error) {
-    if (!once || !isOrderly(error)) throw error;
+    if (!isOrderly(error)) throw error;
   } finally {
     clearInterval(alive);
     stopLive();
@@ -107,7 +107,7 @@ async function run(a: string, b: string, options: LinkOptions): Promise<void> {
   }
 }
 
-/** The other side has ended the stream, which is what `--once` waits for. */
+/** The other side has ended the only stream that there is to be: with `--once`, or standard input. */
 function isOrderly(error: unknown): boolean {
   return isVnicError(error, 'VNIC_DEVICE_GONE') && error.errno === undefined && error.cause === undefined;
 }
