@@ -5,9 +5,11 @@
 import { invalidArgument, VnicError } from '../base/index.ts';
 import { type Forwarding, type ForwardOptions, forward, type Medium } from '../link/index.ts';
 import type { CarrierEvent } from './carrier.ts';
+import type { OpenEnd } from './end.ts';
 import { endKinds } from './end-kinds.ts';
 import { type EndSpec, parseEnd, readOption } from './end-spec.ts';
-import { carriesSuperPackets, type OpenEnd, openEnd, takesMtu } from './open-end.ts';
+import { carriesSuperPackets, takesMtu } from './kinds/device.ts';
+import { openEnd } from './open-end.ts';
 
 /** How two ends are joined. */
 export interface JoinOptions extends Pick<ForwardOptions, 'policy' | 'queuePackets'> {

@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 
 import { isVnicError } from '../../base/index.ts';
-import type { CarrierEvent, EndMistake, JoinedEnds } from '../../ends/index.ts';
+import { type CarrierEvent, type EndMistake, endKinds, type JoinedEnds, joinEnds } from '../../ends/index.ts';
 import type { ForwardCounters, ForwardPolicy } from '../../link/index.ts';
 import { interruption } from '../interruption.ts';
 import { printable, printNote, style } from '../output.ts';
@@ -45,18 +45,20 @@ export function define(command: Command): void {
     .action(run);
 }
 
+/** A line for each kind of end, with its options. */
+function listKinds(): string {
+  const kinds = Object.entries(endKinds);
+  const width = Math.max(...kinds.map(([kind]) => kind.length));
+  const lines = kinds.map(([kind, { about, options }]) => {
+    const names = Object.keys(options);
+    return `  ${kind.padEnd(width)}  ${about}${names.length === 0 ? '' : `; ${names.join(', ')}`}`;
+  });
+  return lines.join('\n');
+}
+
 const HELP = `
 Ends:
-  tun:NAME, tap:NAME           a device; address=10.0.0.1/24 (again for more), route=, mtu=, netns=, offload=off; tap: mac=, bridge=
-  udp:HOST:PORT                a packet a datagram
-  udp-listen:[HOST:]PORT       the same, with the first that sends
-  tcp:HOST:PORT, tcp-listen:   a TCP connection; framing=length, slip, hdlc, cobs, qemu or ip
-  unix:PATH, unix-listen:      a Unix socket; framing=
-  qemu:HOST:PORT or PATH       a QEMU with -netdev stream,server=on; qemu-listen: one without
-  stdio                        standard input and output; framing=
-  exec:COMMAND                 those of a program; exec,framing=slip:COMMAND
-  echo:ADDRESS                 hosts that answer ping; also=ADDRESS
-  null                         takes everything and gives nothing
+${listKinds()}
 An end that can carry both takes mtu=, and medium=ip or medium=ethernet where the other does not say it. A device that is made
 gets the MTU that the other end carries.
 
@@ -70,7 +72,6 @@ Examples:
 async function run(a: string, b: string, options: LinkOptions): Promise<void> {
   // Before anything is made, so that Ctrl-C from now on undoes it.
   const signal = interruption();
-  const { joinEnds } = await import('../../ends/index.ts');
   const tell = (event: CarrierEvent): void => {
     if (options.json) printLine({ ...event, ...('error' in event && { error: event.error.toJSON() }) });
     else if (!options.quiet) printNote(eventText(event));

@@ -1,0 +1,23 @@
+/** What an open end is, and how it is asked for. */
+
+import type { Medium, PacketLink } from '../link/index.ts';
+import type { CarrierPolicy } from './carrier.ts';
+
+/** An end that is open. */
+export interface OpenEnd {
+  readonly link: PacketLink;
+  /** For people: `TUN device tun0`, `TCP 192.0.2.1:7000`. */
+  readonly label: string;
+  /** Closes the link and everything behind it. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** How an end is opened. */
+export interface OpenEndOptions extends CarrierPolicy {
+  /** What it carries. */
+  readonly medium: Medium;
+  /** Longest payload of a device that is made and is not told otherwise. */
+  readonly mtu?: number;
+  /** Devices hand super-packets through as they are: both ends do, or neither. */
+  readonly superPackets?: boolean;
+}
