@@ -13,4 +13,5 @@ export {
   type VnicErrorFields,
 } from './errors.ts';
 export { Listeners } from './listeners.ts';
+export { PrefixTable } from './prefix-table.ts';
 export { type Random, seededRandom } from './random.ts';

@@ -159,11 +159,20 @@ export interface RuleChange extends InNamespace {
   readonly action: 'add' | 'remove';
   readonly family: 4 | 6;
   readonly priority: number;
+  /** 0 with an action. */
   readonly table: number;
+  /** Instead of looking in a table: the sender is told that there is no way. */
+  readonly verdict?: 'unreachable';
   readonly from?: string;
   readonly to?: string;
   readonly in?: string;
   readonly mark?: number;
+  /** IP protocol number. */
+  readonly ipProtocol?: number;
+  /** Needs `ipProtocol`. */
+  readonly destinationPort?: number;
+  /** Ignore routes of the table with a prefix of this length or shorter. */
+  readonly suppressPrefixLength?: number;
 }
 
 /** Packets of a source leave with the address of the interface that they leave by. */

@@ -54,14 +54,19 @@ export function describeRoute({ to, via, metric, table, source, onlink, mtu }: R
   return parts.filter((part) => part !== '').join(' ');
 }
 
-function describeRule({ priority, table, from, to, in: iif, mark, family }: RuleChange): string {
+function describeRule(rule: RuleChange): string {
+  const { priority, table, verdict, from, to, in: iif, mark, family } = rule;
+  const { ipProtocol, destinationPort, suppressPrefixLength } = rule;
   const parts = [
     `${priority}:`,
     from === undefined ? `from all (IPv${family})` : `from ${from}`,
     to === undefined ? '' : `to ${to}`,
     iif === undefined ? '' : `in ${iif}`,
     mark === undefined ? '' : `mark ${mark}`,
-    `table ${table}`,
+    ipProtocol === undefined ? '' : `protocol ${ipProtocol}`,
+    destinationPort === undefined ? '' : `port ${destinationPort}`,
+    verdict ?? `table ${table}`,
+    suppressPrefixLength === undefined ? '' : `but routes of /${suppressPrefixLength}`,
   ];
   return parts.filter((part) => part !== '').join(' ');
 }

@@ -295,11 +295,16 @@ function masqueradeSpec({ from, out, notOut }: MasqueradeChange): MasqueradeSpec
   return { source, ...(out !== undefined && { out }), ...(notOut !== undefined && { notOut }) };
 }
 
-function ruleSpec({ family, priority, table, from, to, in: iif, mark }: RuleChange): RuleSpec {
+function ruleSpec(change: RuleChange): RuleSpec {
+  const { family, priority, table, verdict, from, to, in: iif, mark } = change;
+  const { ipProtocol, destinationPort, suppressPrefixLength } = change;
   return {
     family,
     priority,
-    table,
+    ...(verdict === undefined ? { table } : { action: verdict }),
+    ...(ipProtocol !== undefined && { ipProtocol }),
+    ...(destinationPort !== undefined && { destinationPorts: { from: destinationPort, to: destinationPort } }),
+    ...(suppressPrefixLength !== undefined && { suppressPrefixLength }),
     protocol: VNIC_PROTOCOL,
     ...(from !== undefined && { from: Cidr.parse(from) }),
     ...(to !== undefined && { to: Cidr.parse(to) }),

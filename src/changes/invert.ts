@@ -18,8 +18,10 @@ function keyHere(change: Change): string {
     case 'namespace':
       return 'namespace';
     case 'rule': {
-      const { family, priority, table, from, to, in: iif, mark } = change;
-      return `rule ${family} ${priority} ${table} ${from ?? ''} ${to ?? ''} ${iif ?? ''} ${mark ?? ''}`;
+      const { family, priority, table, verdict, from, to, in: iif, mark } = change;
+      const { ipProtocol, destinationPort, suppressPrefixLength } = change;
+      const parts = [verdict, from, to, iif, mark, ipProtocol, destinationPort, suppressPrefixLength];
+      return `rule ${family} ${priority} ${table} ${parts.map((part) => part ?? '').join(' ')}`;
     }
     case 'masquerade':
       return `masquerade ${change.from} ${change.out ?? ''} ${change.notOut ?? ''}`;

@@ -91,10 +91,13 @@ const bothFamilies: readonly IpFamily[] = [4, 6];
 
 /** True when the rule is the one that the change speaks of. */
 export function ruleMatches(rule: RuleInfo, change: RuleChange): boolean {
-  const { family, priority, table, from, to, in: iif, mark } = change;
-  if (rule.family !== family || rule.priority !== priority || rule.table !== table || rule.action !== 'table')
+  const { family, priority, table, verdict = 'table', from, to, in: iif, mark } = change;
+  if (rule.family !== family || rule.priority !== priority || rule.table !== table || rule.action !== verdict)
     return false;
-  if (rule.invert || rule.oif !== undefined || rule.ipProtocol !== undefined) return false;
+  if (rule.invert || rule.oif !== undefined || rule.ipProtocol !== change.ipProtocol) return false;
+  if (rule.suppressPrefixLength !== change.suppressPrefixLength) return false;
+  const { from: firstPort, to: lastPort = firstPort } = rule.destinationPorts ?? {};
+  if (firstPort !== change.destinationPort || firstPort !== lastPort) return false;
   return rule.from?.toString() === from && rule.to?.toString() === to && rule.iif === iif && rule.fwmark === mark;
 }
 

@@ -73,6 +73,7 @@ export interface RuleFields {
   readonly invert: boolean;
   readonly suppressPrefixLength: number | undefined;
   readonly ipProtocol: number | undefined;
+  readonly destinationPorts: NumberRange | undefined;
   readonly protocol: number | undefined;
 }
 
@@ -131,6 +132,7 @@ export function putRule(builder: MessageBuilder, rule: RuleFields): MessageBuild
   if (rule.iif !== undefined) builder.text(Fra.IIFNAME, rule.iif);
   if (rule.oif !== undefined) builder.text(Fra.OIFNAME, rule.oif);
   if (rule.ipProtocol !== undefined) builder.u8(Fra.IP_PROTO, rule.ipProtocol);
+  if (rule.destinationPorts !== undefined) builder.bytes(Fra.DPORT_RANGE, rangeBytes(rule.destinationPorts));
   if (rule.protocol !== undefined) builder.u8(Fra.PROTOCOL, rule.protocol);
   const numbers: readonly (readonly [number, number | undefined])[] = [
     [Fra.PRIORITY, rule.priority],
@@ -161,4 +163,13 @@ function rangeOf(bytes: Uint8Array | undefined, width: 2 | 4): NumberRange | und
   const read = (at: number): number =>
     width === 2 ? view.getUint16(at, littleEndian) : view.getUint32(at, littleEndian);
   return { from: read(0), to: read(width) };
+}
+
+/** `struct fib_rule_port_range`, in the byte order of the machine. */
+function rangeBytes({ from, to }: NumberRange): Uint8Array {
+  const bytes = new Uint8Array(4);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, from, littleEndian);
+  view.setUint16(2, to, littleEndian);
+  return bytes;
 }

@@ -6,7 +6,15 @@ import { checkInterfaceName } from './interface-name.ts';
 import { checkRange, checkU32 } from './link-spec.ts';
 import { collectInto, type RequestOptions } from './links.ts';
 import { routeProtocols, ruleActions } from './names.ts';
-import { parseRule, putRule, putRuleFilter, type RuleAction, type RuleFields, type RuleInfo } from './rule.ts';
+import {
+  type NumberRange,
+  parseRule,
+  putRule,
+  putRuleFilter,
+  type RuleAction,
+  type RuleFields,
+  type RuleInfo,
+} from './rule.ts';
 import { dumpMessage, type NetlinkRequester, requestMessage } from './socket.ts';
 
 /** A rule to be added or removed. */
@@ -38,6 +46,8 @@ export interface RuleSpec {
   readonly suppressPrefixLength?: number;
   /** IP protocol number, 1 to 255. */
   readonly ipProtocol?: number;
+  /** Ports 1 to 65535 that packets go to; needs the `ipProtocol` of TCP, UDP or SCTP. */
+  readonly destinationPorts?: NumberRange;
   /** Who makes it. Adding: default `boot`. */
   readonly protocol?: 'kernel' | 'boot' | 'static' | 'ra' | 'dhcp' | number;
 }
@@ -108,6 +118,8 @@ function fieldsOf(rule: RuleSpec, attempted: string): RuleFields {
   for (const key of ['priority', 'fwmark', 'fwmask', 'table'] as const) checkU32(rule[key], key, attempted);
   checkRange(rule.tos, 'a type of service', 0, 255, attempted);
   checkRange(rule.ipProtocol, 'an IP protocol', 1, 255, attempted);
+  checkRange(rule.destinationPorts?.from, 'a port', 1, rule.destinationPorts?.to ?? 1, attempted);
+  checkRange(rule.destinationPorts?.to, 'a port', 1, 0xffff, attempted);
   checkRange(rule.suppressPrefixLength, 'a prefix length', 0, family === 4 ? 32 : 128, attempted);
   for (const name of [rule.iif, rule.oif]) if (name !== undefined) checkInterfaceName(name, attempted);
   if (rule.action !== undefined && rule.action !== 'table' && rule.table !== undefined) {
@@ -130,6 +142,7 @@ function fieldsOf(rule: RuleSpec, attempted: string): RuleFields {
     invert: rule.invert ?? false,
     suppressPrefixLength: rule.suppressPrefixLength,
     ipProtocol: rule.ipProtocol,
+    destinationPorts: rule.destinationPorts,
   };
 }
 

@@ -156,6 +156,14 @@ describe('policy rules', () => {
       { priority: 208, family: 6, ipProtocol: 17, tos: 16, table: 9 },
       { ipproto: 'udp', table: '9' },
     ],
+    [
+      { priority: 209, to: cidr('192.0.2.1/32'), ipProtocol: 6, destinationPorts: { from: 443, to: 443 }, table: 9 },
+      { dst: '192.0.2.1', ipproto: 'tcp', dport: 443, table: '9' },
+    ],
+    [
+      { priority: 210, family: 6, ipProtocol: 17, destinationPorts: { from: 53, to: 60 }, table: 9 },
+      { ipproto: 'udp', dport_start: 53, dport_end: 60, table: '9' },
+    ],
   ];
 
   it.each(specs)('%o is added, refused twice, and removed', async (spec, expected) => {
