@@ -22,6 +22,7 @@ const layers = {
   diagnosis: ['base', 'netns', 'netlink', 'tun', 'netdev'],
   service: ['base', 'native', 'netns', 'netlink', 'changes', 'journal', 'config', 'state'],
   ends: ['base', 'link', 'framing', 'netlink', 'tun', 'transport', 'host', 'netdev'],
+  tunnel: ['base', 'link', 'netns', 'netlink', 'tun', 'netdev', 'changes', 'journal'],
   testing: ['base', 'wire', 'link', 'host', 'crypto'],
   cli: [
     'base',
@@ -41,6 +42,7 @@ const layers = {
     'service',
     'diagnosis',
     'ends',
+    'tunnel',
     'framing',
     'testing',
     'crypto',

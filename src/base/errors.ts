@@ -83,6 +83,8 @@ export const errorCatalogue = {
 
   VNIC_INVALID_END: { title: 'Text that does not name an end of a link.', exit: 'usage' },
   VNIC_MEDIUM_MISMATCH: { title: 'One end carries IP packets and the other Ethernet frames.', exit: 'usage' },
+  VNIC_TUNNEL_ENDED: { title: 'A tunnel was ended by the other side, or has lost it.', exit: 'tempFailure' },
+  VNIC_TUNNEL_REFUSED: { title: 'The two sides of a tunnel do not agree.', exit: 'usage' },
   VNIC_PEER_UNREACHABLE: { title: 'The other side of a link cannot be reached.', exit: 'tempFailure' },
 
   VNIC_LINK_CLOSED: { title: 'The link was used after close().', exit: 'software' },

@@ -16,18 +16,29 @@ export interface Loan {
   giveBack(): Promise<void>;
 }
 
+/** How changes are borrowed. */
+export interface LoanOptions extends JournalOptions {
+  /**
+   * What other processes have left behind is undone `before` the first changes, or `after` them: then nothing is let through in
+   * between that both forbid. Default `before`.
+   */
+  readonly abandoned?: 'before' | 'after';
+}
+
 /**
  * Changes of this process, which end with it: by `giveBack`, or, when it gets no chance to, by the next vnic that
- * changes something, or by `vnic cleanup`. What other processes have left behind is undone before the first change.
+ * changes something, or by `vnic cleanup`. What other processes have left behind is undone with the first changes.
  */
-export function openLoan(options: JournalOptions = {}): Loan {
+export function openLoan(options: LoanOptions = {}): Loan {
   let journal: Journal | undefined;
   return {
     change: async (changes) => {
       if (changes.length === 0) return;
-      if (journal === undefined) await undoAbandoned(options);
+      const isFirst = journal === undefined;
+      if (isFirst && options.abandoned !== 'after') await undoAbandoned(options);
       journal ??= openJournal({ kind: 'process' }, options);
       await makeAll(journal, changes);
+      if (isFirst && options.abandoned === 'after') await undoAbandoned(options);
     },
     giveBack: async () => {
       const open = journal;

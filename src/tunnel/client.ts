@@ -1,0 +1,417 @@
+/**
+ * The connecting side of a tunnel: a device that stays while connections under it come and go.
+ *
+ * Theory of operation
+ *
+ *   connecting   connect -> hello -> welcome -> the device is made, or changed to what was handed out -> established -> the connection
+ *                ends -> wait -> connect …; the wait doubles from half a second to half a minute, each time by chance up to a
+ *                quarter less, and begins anew once a connection has lasted.
+ *   device       Made with the first welcome, and there until `close`: connections through it only pause. What the kernel
+ *                wants to send meanwhile waits in the queue of the device, which loses what finds no room.
+ *   roaming      When addresses or routes of the machine change, the other side is asked at once; without an answer within three
+ *                seconds it is connected to anew, from wherever this side is now.
+ *   full tunnel  see `default-route.ts`. The endpoints are known beforehand, since names cannot be asked for past the tunnel.
+ *   end          `close`, a refusal that waiting does not mend, or an error of the device: what was made is removed, what was
+ *                changed is undone.
+ */
+
+import { type Cidr, type IpAddress, type IpFamily, isVnicError, VnicError } from '../base/index.ts';
+import { Kernel, type LinkRef } from '../changes/index.ts';
+import { type Loan, openLoan } from '../journal/index.ts';
+import { type Forwarding, type ForwardOptions, forward } from '../link/index.ts';
+import { openDevice, withNetlink } from '../netdev/index.ts';
+import { type LinkEvents, openLinkEvents } from '../netlink/index.ts';
+import type { TunTapDevice } from '../tun/index.ts';
+import type { TunnelCarrier } from './carrier.ts';
+import { type ClientAction, ClientCore, type EndReason } from './client-core.ts';
+import { ControlDriver, type TunnelClock } from './control-driver.ts';
+import type { Welcome } from './control-message.ts';
+import { ControlledLink } from './controlled-link.ts';
+import {
+  type DefaultRoutePlace,
+  defaultRouteRules,
+  defaultRoutes,
+  freePlace,
+  type TunnelEndpoint,
+} from './default-route.ts';
+import type { TunnelDeviceOptions } from './server.ts';
+
+/** A connecting side. */
+export interface TunnelClientOptions extends Pick<ForwardOptions, 'policy' | 'queuePackets'> {
+  readonly device: TunnelDeviceOptions;
+  /** What this side calls itself, up to 64 characters; default nothing. */
+  readonly name?: string;
+  /** Take the routes that are handed out; default true. */
+  readonly acceptRoutes?: boolean;
+  /** Further routes through the tunnel. */
+  readonly routes?: readonly Cidr[];
+  /** Everything goes through the tunnel. */
+  readonly defaultRoute?: {
+    /** What is connected to. */
+    readonly endpoints: readonly TunnelEndpoint[];
+    /** Nothing goes past the tunnel, also while it is down, and after this process was killed. Default false. */
+    readonly killSwitch?: boolean;
+  };
+  /** End with the first connection; default false. */
+  readonly once?: boolean;
+  readonly clock: TunnelClock;
+  /** Connects. What it throws is a reason to try again, but for a few codes (`isFinal`). */
+  connect(signal: AbortSignal): Promise<TunnelCarrier>;
+  onEvent?(event: TunnelClientEvent): void;
+}
+
+/** What happens to a tunnel. */
+export type TunnelClientEvent =
+  | { readonly event: 'established'; readonly peer: string; readonly device: string; readonly welcome: Welcome }
+  | { readonly event: 'lost'; readonly peer: string; readonly reason: EndReason }
+  | { readonly event: 'retry'; readonly error: VnicError; readonly delayMs: number };
+
+/** How a tunnel stands. */
+export interface TunnelClientStatus {
+  readonly state: 'connecting' | 'established' | 'closed';
+  readonly peer: string | undefined;
+  readonly device: string | undefined;
+  readonly addresses: readonly Cidr[];
+  readonly mtu: number | undefined;
+  /** Connections that were established. */
+  readonly connections: number;
+  /** Totals over all connections, seen from the device. */
+  readonly packetsOut: number;
+  readonly bytesOut: number;
+  readonly packetsIn: number;
+  readonly bytesIn: number;
+  /** By reason, over both directions. */
+  readonly dropped: Readonly<Record<string, number>>;
+}
+
+const FIRST_DELAY_MS = 500;
+const LAST_DELAY_MS = 30_000;
+const LASTED_MS = 10_000;
+
+/** Starts to connect. Nothing is waited for; `done` tells the end. */
+export function openTunnelClient(options: TunnelClientOptions): TunnelClient {
+  return new TunnelClient(options);
+}
+
+/** A connecting side at work. */
+export class TunnelClient implements AsyncDisposable {
+  /** Resolves when it was closed, or with `once` when the connection has ended; rejects with what ended it otherwise. */
+  readonly done: Promise<void>;
+
+  readonly #options: TunnelClientOptions;
+  readonly #stopped = new AbortController();
+  readonly #loan: Loan;
+  readonly #totals = { connections: 0, packetsOut: 0, bytesOut: 0, packetsIn: 0, bytesIn: 0 };
+  readonly #dropped: Record<string, number> = {};
+  #device: TunTapDevice | undefined;
+  #place: DefaultRoutePlace | undefined;
+  #addresses: readonly Cidr[] = [];
+  #routes: readonly Cidr[] = [];
+  #forwarding: Forwarding | undefined;
+  #peer: string | undefined;
+  #events: LinkEvents | undefined;
+  #suspect: () => void = () => undefined;
+
+  /** Use `openTunnelClient`. */
+  constructor(options: TunnelClientOptions) {
+    this.#options = options;
+    this.#loan = openLoan({ abandoned: options.defaultRoute?.killSwitch ? 'after' : 'before' });
+    this.done = this.#run();
+    this.done.catch(() => undefined);
+  }
+
+  /** As it is now. */
+  get status(): TunnelClientStatus {
+    const { aToB, bToA } = this.#forwarding ?? {};
+    const dropped = { ...this.#dropped };
+    addDrops(dropped, this.#forwarding);
+    return {
+      state: this.#stopped.signal.aborted ? 'closed' : this.#forwarding === undefined ? 'connecting' : 'established',
+      peer: this.#peer,
+      device: this.#device?.name,
+      addresses: this.#addresses,
+      mtu: this.#device?.mtu,
+      connections: this.#totals.connections,
+      packetsOut: this.#totals.packetsOut + (aToB?.packets ?? 0),
+      bytesOut: this.#totals.bytesOut + (aToB?.bytes ?? 0),
+      packetsIn: this.#totals.packetsIn + (bToA?.packets ?? 0),
+      bytesIn: this.#totals.bytesIn + (bToA?.bytes ?? 0),
+      dropped,
+    };
+  }
+
+  /** Says goodbye, removes the device and undoes what was changed of the machine. Idempotent. */
+  async close(): Promise<void> {
+    this.#stopped.abort();
+    await this.done.catch(() => undefined);
+  }
+
+  /** As `close()`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      await this.#guard();
+      this.#watchNetwork();
+      await this.#keepConnected();
+    } finally {
+      this.#stopped.abort();
+      await this.#events?.close();
+      await this.#device?.close();
+      await this.#loan.giveBack();
+    }
+  }
+
+  async #keepConnected(): Promise<void> {
+    const { signal } = this.#stopped;
+    const { once = false, onEvent } = this.#options;
+    for (let delayMs = FIRST_DELAY_MS; !signal.aborted; ) {
+      const sinceMs = this.#options.clock.nowMs();
+      const error = await this.#connectOnce().catch((thrown: unknown) => {
+        if (signal.aborted) return undefined;
+        if (!isVnicError(thrown) || once || isFinal(thrown)) throw thrown;
+        return thrown;
+      });
+      if (signal.aborted || once) return;
+      if (this.#options.clock.nowMs() - sinceMs > LASTED_MS) delayMs = FIRST_DELAY_MS;
+      const wait = Math.round(delayMs * (0.75 + Math.random() / 4));
+      if (error !== undefined) onEvent?.({ event: 'retry', error, delayMs: wait });
+      await this.#delay(wait);
+      delayMs = Math.min(LAST_DELAY_MS, delayMs * 2);
+    }
+  }
+
+  /** One connection, from its beginning to its end. @returns why there will be another */
+  async #connectOnce(): Promise<VnicError | undefined> {
+    const { signal } = this.#stopped;
+    const carrier = await this.#options.connect(signal);
+    const link = new ControlledLink(carrier.link);
+    try {
+      const { reason, wasEstablished } = await this.#converse(link, carrier);
+      if (wasEstablished) this.#options.onEvent?.({ event: 'lost', peer: carrier.peer, reason });
+      if (signal.aborted) link.send({ type: 'bye' });
+      const error = endError(carrier.peer, reason);
+      if (!wasEstablished && !signal.aborted) throw error;
+      return error;
+    } finally {
+      await link.close();
+    }
+  }
+
+  async #converse(
+    link: ControlledLink,
+    carrier: TunnelCarrier,
+  ): Promise<{ readonly reason: EndReason; readonly wasEstablished: boolean }> {
+    const { clock, name = '', device } = this.#options;
+    const medium = device.kind === 'tun' ? 'ip' : 'ethernet';
+    const { signal } = this.#stopped;
+    let wasEstablished = false;
+    let stopReading: () => void = () => undefined;
+    let onAbort: () => void = () => undefined;
+    let driver: ControlDriver<Exclude<ClientAction, { do: 'send' }>> | undefined;
+    try {
+      const reason = await new Promise<EndReason>((resolve, reject) => {
+        onAbort = (): void => resolve('bye');
+        signal.addEventListener('abort', onAbort, { once: true });
+        // Until the device is there, what comes is read for its messages only.
+        stopReading = link.onBatch(
+          () => undefined,
+          () => resolve('silent'),
+        );
+        const establish = async (welcome: Welcome): Promise<void> => {
+          const opened = await this.#setUp(welcome, carrier);
+          if (signal.aborted || link.closed) return resolve('bye');
+          stopReading();
+          wasEstablished = true;
+          this.#peer = carrier.peer;
+          this.#totals.connections++;
+          const { policy = 'drop-oldest', queuePackets } = this.#options;
+          this.#forwarding = forward(opened, link, { policy, ...(queuePackets !== undefined && { queuePackets }) });
+          this.#options.onEvent?.({ event: 'established', peer: carrier.peer, device: opened.name, welcome });
+          this.#forwarding.done.then(
+            () => resolve('silent'),
+            (error: unknown) => (opened.closed ? reject(error) : resolve('silent')),
+          );
+        };
+        driver = new ControlDriver(
+          link,
+          new ClientCore({ medium, name, superPackets: false }, clock.nowMs()),
+          clock,
+          (action) => {
+            if (action.do === 'end') resolve(action.reason);
+            else establish(action.welcome).catch(reject);
+          },
+        );
+        this.#suspect = (): void => driver?.suspect();
+      });
+      return { reason, wasEstablished };
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      this.#suspect = () => undefined;
+      driver?.stop();
+      stopReading();
+      await this.#forgetForwarding();
+    }
+  }
+
+  async #forgetForwarding(): Promise<void> {
+    const forwarding = this.#forwarding;
+    this.#forwarding = undefined;
+    this.#peer = undefined;
+    if (forwarding === undefined) return;
+    await forwarding.close();
+    this.#totals.packetsOut += forwarding.aToB.packets;
+    this.#totals.bytesOut += forwarding.aToB.bytes;
+    this.#totals.packetsIn += forwarding.bToA.packets;
+    this.#totals.bytesIn += forwarding.bToA.bytes;
+    addDrops(this.#dropped, forwarding);
+  }
+
+  /** The device as the welcome says: made the first time, changed where it differs later. */
+  async #setUp(welcome: Welcome, carrier: TunnelCarrier): Promise<TunTapDevice> {
+    const { acceptRoutes = true, routes: own = [] } = this.#options;
+    const routes = [...(acceptRoutes ? welcome.routes : []), ...own];
+    const mtu = Math.min(welcome.mtu, carrier.mtu ?? welcome.mtu);
+    if (this.#device === undefined) {
+      this.#device = await this.#makeDevice(welcome, routes, mtu);
+      this.#addresses = welcome.addresses;
+      this.#routes = routes;
+      await this.#routeDefault(this.#device, welcome);
+      return this.#device;
+    }
+    await this.#changeDevice(this.#device, welcome, routes, mtu);
+    return this.#device;
+  }
+
+  #makeDevice({ addresses, gateways }: Welcome, routes: readonly Cidr[], mtu: number): Promise<TunTapDevice> {
+    const { kind, name, netns, bridge } = this.#options.device;
+    return openDevice({
+      kind,
+      ...(name !== undefined && { name }),
+      ...(netns !== undefined && { netns }),
+      ...(bridge !== undefined && { master: bridge }),
+      exclusive: true,
+      vnetHeader: true,
+      offload: 'auto',
+      addresses: kind === 'tap' && bridge !== undefined ? [] : addresses,
+      mtu,
+      up: true,
+      routes: routes.map((destination) => {
+        const via = kind === 'tap' ? gateways.find(({ family }) => family === destination.family) : undefined;
+        return { destination, ...(via !== undefined && { via }) };
+      }),
+    });
+  }
+
+  async #changeDevice(device: TunTapDevice, welcome: Welcome, routes: readonly Cidr[], mtu: number): Promise<void> {
+    const { netns } = this.#options.device;
+    const gone = this.#addresses.filter((one) => !welcome.addresses.some((other) => other.equals(one)));
+    const added = welcome.addresses.filter((one) => !this.#addresses.some((other) => other.equals(one)));
+    const newRoutes = routes.filter((one) => !this.#routes.some((other) => other.equals(one)));
+    const oldRoutes = this.#routes.filter((one) => !routes.some((other) => other.equals(one)));
+    if (gone.length + added.length + newRoutes.length + oldRoutes.length === 0 && device.mtu === mtu) return;
+    await withNetlink(netns === undefined ? {} : { netns }, async (netlink) => {
+      const link = device.ifindex;
+      for (const cidr of gone) await netlink.addresses.remove(link, cidr).catch(unlessGone);
+      for (const cidr of added) await netlink.addresses.add(link, cidr, { noDad: cidr.family === 6 });
+      for (const destination of oldRoutes) await netlink.routes.remove({ destination, link }).catch(unlessGone);
+      for (const destination of [...newRoutes, ...(gone.length > 0 ? routes : [])])
+        await netlink.routes.replace({ destination, link });
+      if (device.mtu !== mtu) await netlink.links.set(link, { mtu });
+    });
+    this.#addresses = welcome.addresses;
+    this.#routes = routes;
+  }
+
+  /** With the kill switch, nothing goes past from the beginning. */
+  async #guard(): Promise<void> {
+    const { defaultRoute } = this.#options;
+    if (defaultRoute === undefined) return;
+    await using kernel = new Kernel();
+    const netlink = await kernel.netlink();
+    const [rules, routes] = [await netlink.rules.list(), await netlink.routes.list()];
+    this.#place = freePlace(rules, routes, defaultRoute.endpoints.length + 3);
+    if (defaultRoute.killSwitch) {
+      await this.#loan.change(
+        defaultRouteRules(this.#place, defaultRoute.endpoints, { families: [4, 6], killSwitch: true }),
+      );
+    }
+  }
+
+  async #routeDefault(device: TunTapDevice, { addresses, gateways }: Welcome): Promise<void> {
+    const { defaultRoute } = this.#options;
+    if (defaultRoute === undefined || this.#place === undefined) return;
+    const families = [...new Set(addresses.map(({ family }): IpFamily => family))];
+    const link: LinkRef = { name: device.name, index: device.ifindex };
+    const { endpoints, killSwitch = false } = defaultRoute;
+    await this.#loan.change([
+      ...defaultRoutes(this.#place, link, families, this.#options.device.kind === 'tap' ? gateways : noGateways),
+      ...(killSwitch ? [] : defaultRouteRules(this.#place, endpoints, { families, killSwitch: false })),
+    ]);
+  }
+
+  /** Addresses and routes of the machine that come and go; those of the device are its own doing. */
+  #watchNetwork(): void {
+    this.#events = openLinkEvents({ groups: ['address', 'route'] });
+    this.#events.onEvent((event) => {
+      const own = this.#device?.ifindex;
+      const index =
+        event.type === 'address' ? event.address.linkIndex : event.type === 'route' ? event.route.linkIndex : own;
+      if (index !== own) this.#suspect();
+    });
+  }
+
+  #delay(ms: number): Promise<void> {
+    const { signal } = this.#stopped;
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.setTimer(ms, () => finish());
+      const finish = (): void => {
+        cancel();
+        signal.removeEventListener('abort', finish);
+        resolve();
+      };
+      signal.addEventListener('abort', finish, { once: true });
+    });
+  }
+}
+
+const noGateways: readonly IpAddress[] = [];
+
+/** True for what trying again does not mend. */
+function isFinal(error: VnicError): boolean {
+  const { code } = error;
+  return !(code === 'VNIC_PEER_UNREACHABLE' || code === 'VNIC_DEVICE_GONE' || code === 'VNIC_TUNNEL_ENDED');
+}
+
+function endError(peer: string, reason: EndReason): VnicError {
+  const [why, hint] = endTexts[reason];
+  const isFinalReason = reason === 'version' || reason === 'medium';
+  return new VnicError(isFinalReason ? 'VNIC_TUNNEL_REFUSED' : 'VNIC_TUNNEL_ENDED', {
+    attempted: `use the tunnel to ${peer}`,
+    reason: why,
+    hint,
+  });
+}
+
+const endTexts: Readonly<Record<EndReason, readonly [why: string, hint: string]>> = {
+  bye: ['the other side has ended it', 'Wait until it is there again.'],
+  silent: ['nothing is heard of the other side', 'See that it runs, and that nothing on the way forbids it.'],
+  protocol: ['what comes is not the protocol of a tunnel', 'See that `vnic tunnel listen` is at the other side.'],
+  replaced: ['another connection of the same client took its place', 'Give each client a key of its own.'],
+  version: ['the other side has another version of the protocol', 'Install the same version of vnic at both sides.'],
+  medium: ['one side has a TUN device and the other a TAP device', 'Give both `--tun`, or both `--tap`.'],
+  'not-allowed': ['the other side does not allow this client', 'Allow its fingerprint there.'],
+  'no-address': ['the other side has no address left', 'Give it a larger subnet.'],
+  busy: ['the other side has as many clients as it takes', 'Try later, or raise its limit.'],
+};
+
+function unlessGone(error: unknown): void {
+  if (!isVnicError(error) || !error.code.startsWith('VNIC_NO_SUCH_')) throw error;
+}
+
+function addDrops(sum: Record<string, number>, forwarding: Forwarding | undefined): void {
+  for (const { dropped } of forwarding === undefined ? [] : [forwarding.aToB, forwarding.bToA])
+    for (const [reason, count] of Object.entries(dropped)) if (count > 0) sum[reason] = (sum[reason] ?? 0) + count;
+}

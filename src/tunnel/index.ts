@@ -1,0 +1,34 @@
+/** Tunnels between hosts: a device at each, many clients at one, addresses and routes handed out. */
+
+export { AddressPool } from './address-pool.ts';
+export type { TunnelCarrier } from './carrier.ts';
+export {
+  openTunnelClient,
+  TunnelClient,
+  type TunnelClientEvent,
+  type TunnelClientOptions,
+  type TunnelClientStatus,
+} from './client.ts';
+export { type ClientAction, ClientCore, type ClientCoreOptions, type EndReason } from './client-core.ts';
+export type { TunnelClock } from './control-driver.ts';
+export {
+  type ControlMessage,
+  emitControl,
+  type Hello,
+  parseControl,
+  type RefusalReason,
+  type Refused,
+  type Welcome,
+} from './control-message.ts';
+export { ControlledLink } from './controlled-link.ts';
+export type { TunnelEndpoint } from './default-route.ts';
+export {
+  openTunnelServer,
+  type TunnelClientEntry,
+  type TunnelDeviceOptions,
+  TunnelServer,
+  type TunnelServerEvent,
+  type TunnelServerOptions,
+} from './server.ts';
+export type { TunnelClientStatus as TunnelSessionStatus, TunnelDropReason } from './session.ts';
+export { type Admit, type SessionAction, SessionCore } from './session-core.ts';
