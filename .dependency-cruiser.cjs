@@ -8,6 +8,8 @@ const layers = {
   framing: ['base', 'link'],
   native: ['base'],
   crypto: ['base', 'native'],
+  identity: ['base', 'native'],
+  secure: ['base', 'link', 'identity'],
   netns: ['base', 'native'],
   netlink: ['base', 'native', 'netns'],
   tun: ['base', 'wire', 'link', 'native', 'netns', 'netlink'],
@@ -21,7 +23,7 @@ const layers = {
   state: ['base', 'netns', 'netlink', 'netdev', 'changes', 'journal', 'config'],
   diagnosis: ['base', 'netns', 'netlink', 'tun', 'netdev'],
   service: ['base', 'native', 'netns', 'netlink', 'changes', 'journal', 'config', 'state'],
-  ends: ['base', 'link', 'framing', 'netlink', 'tun', 'transport', 'host', 'netdev'],
+  ends: ['base', 'link', 'framing', 'netlink', 'tun', 'transport', 'host', 'netdev', 'identity', 'secure'],
   testing: ['base', 'wire', 'link', 'host', 'crypto'],
   cli: [
     'base',
@@ -44,6 +46,8 @@ const layers = {
     'framing',
     'testing',
     'crypto',
+    'identity',
+    'secure',
   ],
 };
 
