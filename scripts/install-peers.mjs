@@ -27,6 +27,8 @@ const peers = [
   ['unshare', 'util-linux'],
   ['setpriv', 'util-linux'],
   ['setarch', 'util-linux'],
+  ['openssl', 'openssl'],
+  ['socat', 'socat'],
   ['strace', 'strace'],
   ['valgrind', 'valgrind'],
   ['/usr/lib/debug', 'libc6-dbg'],

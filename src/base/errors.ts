@@ -87,6 +87,10 @@ export const errorCatalogue = {
   VNIC_TUNNEL_REFUSED: { title: 'The two sides of a tunnel do not agree.', exit: 'usage' },
   VNIC_PEER_UNREACHABLE: { title: 'The other side of a link cannot be reached.', exit: 'tempFailure' },
 
+  VNIC_IDENTITY: { title: 'A file of keys or of trusted peers cannot be used.', exit: 'noInput' },
+  VNIC_PEER_CHANGED: { title: 'The key of a peer is not the one that it had before.', exit: 'noPermission' },
+  VNIC_PEER_UNTRUSTED: { title: 'A peer could not prove who it is.', exit: 'noPermission' },
+
   VNIC_LINK_CLOSED: { title: 'The link was used after close().', exit: 'software' },
   VNIC_READER_BUSY: { title: 'The link has a reader already.', exit: 'software' },
 

@@ -110,6 +110,7 @@ export class TunnelClient implements AsyncDisposable {
   #forwarding: Forwarding | undefined;
   #peer: string | undefined;
   #events: LinkEvents | undefined;
+  #mtu: number | undefined;
   #suspect: () => void = () => undefined;
 
   /** Use `openTunnelClient`. */
@@ -130,7 +131,7 @@ export class TunnelClient implements AsyncDisposable {
       peer: this.#peer,
       device: this.#device?.name,
       addresses: this.#addresses,
-      mtu: this.#device?.mtu,
+      mtu: this.#mtu,
       connections: this.#totals.connections,
       packetsOut: this.#totals.packetsOut + (aToB?.packets ?? 0),
       bytesOut: this.#totals.bytesOut + (aToB?.bytes ?? 0),
@@ -218,7 +219,8 @@ export class TunnelClient implements AsyncDisposable {
         // Until the device is there, what comes is read for its messages only.
         stopReading = link.onBatch(
           () => undefined,
-          () => resolve('silent'),
+          // Stopping calls this as well.
+          () => link.closed && resolve('silent'),
         );
         const establish = async (welcome: Welcome): Promise<void> => {
           const opened = await this.#setUp(welcome, carrier);
@@ -278,6 +280,7 @@ export class TunnelClient implements AsyncDisposable {
       this.#device = await this.#makeDevice(welcome, routes, mtu);
       this.#addresses = welcome.addresses;
       this.#routes = routes;
+      this.#mtu = mtu;
       await this.#routeDefault(this.#device, welcome);
       return this.#device;
     }
@@ -311,7 +314,7 @@ export class TunnelClient implements AsyncDisposable {
     const added = welcome.addresses.filter((one) => !this.#addresses.some((other) => other.equals(one)));
     const newRoutes = routes.filter((one) => !this.#routes.some((other) => other.equals(one)));
     const oldRoutes = this.#routes.filter((one) => !routes.some((other) => other.equals(one)));
-    if (gone.length + added.length + newRoutes.length + oldRoutes.length === 0 && device.mtu === mtu) return;
+    if (gone.length + added.length + newRoutes.length + oldRoutes.length === 0 && this.#mtu === mtu) return;
     await withNetlink(netns === undefined ? {} : { netns }, async (netlink) => {
       const link = device.ifindex;
       for (const cidr of gone) await netlink.addresses.remove(link, cidr).catch(unlessGone);
@@ -319,10 +322,11 @@ export class TunnelClient implements AsyncDisposable {
       for (const destination of oldRoutes) await netlink.routes.remove({ destination, link }).catch(unlessGone);
       for (const destination of [...newRoutes, ...(gone.length > 0 ? routes : [])])
         await netlink.routes.replace({ destination, link });
-      if (device.mtu !== mtu) await netlink.links.set(link, { mtu });
+      if (this.#mtu !== mtu) await netlink.links.set(link, { mtu });
     });
     this.#addresses = welcome.addresses;
     this.#routes = routes;
+    this.#mtu = mtu;
   }
 
   /** With the kill switch, nothing goes past from the beginning. */

@@ -173,6 +173,7 @@ export class TunnelServer implements AsyncDisposable {
   readonly #sessions: (Session | undefined)[] = [];
   readonly #waiting = new Set<Session>();
   readonly #stopReading: () => void;
+  #mtu: number;
   #settle: (error?: unknown) => void = () => undefined;
   #closed: Promise<void> | undefined;
 
@@ -183,6 +184,11 @@ export class TunnelServer implements AsyncDisposable {
     this.#options = options;
     this.#fabric = options.device.kind === 'tun' ? new IpFabric() : new EthernetFabric();
     this.#pool = new AddressPool(options.addresses);
+    this.#mtu = options.mtu ?? DEFAULT_MTU;
+    // Somebody may change it; who comes from then on gets the new one.
+    device.on('mtu', (mtu) => {
+      this.#mtu = mtu;
+    });
     this.#entries = new Map(options.clients?.map((entry) => [entry.fingerprint, entry]));
     for (const { addresses = [] } of this.#entries.values())
       for (const { address } of addresses) this.#pool.reserve(address);
@@ -198,7 +204,7 @@ export class TunnelServer implements AsyncDisposable {
 
   /** Longest payload in bytes. */
   get mtu(): number {
-    return this.device.mtu;
+    return this.#mtu;
   }
 
   /** The clients that are there now. */
@@ -267,7 +273,7 @@ export class TunnelServer implements AsyncDisposable {
         addresses: own,
         routes,
         gateways: addresses.map(({ address }): IpAddress => address),
-        mtu: this.device.mtu,
+        mtu: this.#mtu,
         keepAliveMs,
         superPackets: false,
       };
