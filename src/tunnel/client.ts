@@ -172,7 +172,7 @@ export class TunnelClient implements AsyncDisposable {
       const sinceMs = this.#options.clock.nowMs();
       const error = await this.#connectOnce().catch((thrown: unknown) => {
         if (signal.aborted) return undefined;
-        if (!isVnicError(thrown) || once || isFinal(thrown)) throw thrown;
+        if (!isVnicError(thrown) || once || isFinal(thrown) || this.#device?.closed) throw thrown;
         return thrown;
       });
       if (signal.aborted || once) return;
