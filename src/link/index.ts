@@ -26,5 +26,6 @@ export type {
   WebStreams,
   WriteDropReason,
 } from './packet-link.ts';
+export { PacketRing } from './packet-ring.ts';
 export { createLinkPair, type LinkPairOptions } from './pair.ts';
 export { toWebStreams } from './web-streams.ts';

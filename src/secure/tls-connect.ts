@@ -1,5 +1,6 @@
 /** TLS 1.3 as a client: the server is checked before anything is sent or read. */
 
+import type { LookupFunction } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectSocket, type TLSSocket } from 'node:tls';
 
@@ -18,6 +19,8 @@ export interface TlsConnectOptions extends SecureAddress {
   readonly signal?: AbortSignal;
   /** The name that is asked for, and that a certificate of an authority has to be for; default the host. */
   readonly servername?: string;
+  /** Addresses of the host, where they are known already; default those of the resolver. */
+  readonly lookup?: LookupFunction;
 }
 
 /** A connection whose other side has proved who it is. */
@@ -54,7 +57,7 @@ export async function connectTls(options: TlsConnectOptions): Promise<TlsConnect
 }
 
 function shakeHands(options: TlsConnectOptions, peer: string): Promise<TLSSocket> {
-  const { host, port, identity, trust, signal, servername } = options;
+  const { host, port, identity, trust, signal, servername, lookup } = options;
   const attempted = `connect to ${peer}`;
   throwIfAborted(signal, attempted);
   const socket = connectSocket({
@@ -64,6 +67,7 @@ function shakeHands(options: TlsConnectOptions, peer: string): Promise<TLSSocket
     // The verdict is that of `checkServer`, which also asks Node's.
     rejectUnauthorized: false,
     ...(servername !== undefined && { servername }),
+    ...(lookup !== undefined && { lookup }),
   });
   socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
   return new Promise((resolve, reject) => {

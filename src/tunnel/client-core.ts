@@ -17,6 +17,8 @@ export type EndReason =
   | 'bye'
   /** Nothing was heard for too long. */
   | 'silent'
+  /** What it went over has ended without a word. */
+  | 'disconnected'
   /** A message that makes no sense at this point. */
   | 'protocol'
   /** Another connection of the same client took its place. */

@@ -220,7 +220,7 @@ export class TunnelClient implements AsyncDisposable {
         stopReading = link.onBatch(
           () => undefined,
           // Stopping calls this as well.
-          () => link.closed && resolve('silent'),
+          () => link.closed && resolve('disconnected'),
         );
         const establish = async (welcome: Welcome): Promise<void> => {
           const opened = await this.#setUp(welcome, carrier);
@@ -233,8 +233,8 @@ export class TunnelClient implements AsyncDisposable {
           this.#forwarding = forward(opened, link, { policy, ...(queuePackets !== undefined && { queuePackets }) });
           this.#options.onEvent?.({ event: 'established', peer: carrier.peer, device: opened.name, welcome });
           this.#forwarding.done.then(
-            () => resolve('silent'),
-            (error: unknown) => (opened.closed ? reject(error) : resolve('silent')),
+            () => resolve('disconnected'),
+            (error: unknown) => (opened.closed ? reject(error) : resolve('disconnected')),
           );
         };
         driver = new ControlDriver(
@@ -402,6 +402,7 @@ function endError(peer: string, reason: EndReason): VnicError {
 const endTexts: Readonly<Record<EndReason, readonly [why: string, hint: string]>> = {
   bye: ['the other side has ended it', 'Wait until it is there again.'],
   silent: ['nothing is heard of the other side', 'See that it runs, and that nothing on the way forbids it.'],
+  disconnected: ['the connection has ended', 'Wait until it is made again.'],
   protocol: ['what comes is not the protocol of a tunnel', 'See that `vnic tunnel listen` is at the other side.'],
   replaced: ['another connection of the same client took its place', 'Give each client a key of its own.'],
   version: ['the other side has another version of the protocol', 'Install the same version of vnic at both sides.'],

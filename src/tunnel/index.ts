@@ -32,3 +32,10 @@ export {
 } from './server.ts';
 export type { TunnelClientStatus as TunnelSessionStatus, TunnelDropReason } from './session.ts';
 export { type Admit, type SessionAction, SessionCore } from './session-core.ts';
+export { connectTlsCarrier, listenForTlsCarriers, type TlsTunnelCarrier } from './tls-carrier.ts';
+export {
+  connectUdpCarrier,
+  listenForUdpCarriers,
+  type UdpTunnelListener,
+  udpTunnelMtu,
+} from './udp-carrier.ts';

@@ -93,11 +93,11 @@ export class Session {
           // Who sends packets before it was let in is not one of ours.
           else this.#onEarly(batch.count);
         },
-        () => void this.close('bye'),
+        () => void this.close('disconnected'),
       );
     } catch (error) {
       if (!isClosedError(error)) throw error;
-      void this.close('bye');
+      void this.close('disconnected');
     }
   }
 

@@ -3,11 +3,12 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { framings } from '../../src/framing/index.ts';
+import type { PacketLink } from '../../src/link/index.ts';
 import { joinedLinksHarness, type LinkHarness, linkConformanceCases, seedOf } from '../../src/testing/index.ts';
-import { openUdp, StreamLink, UdpLink } from '../../src/transport/index.ts';
+import { openUdp, StreamLink, UdpLink, UdpPeers } from '../../src/transport/index.ts';
 
 /** Two ends of a TCP connection. */
 async function connected(): Promise<[Socket, Socket]> {
@@ -84,4 +85,75 @@ describe.each([
 ] as const)('%s', (_title, listening) => {
   const cases = linkConformanceCases.filter(({ needs }) => needs === undefined);
   it.each(cases)('$title', ({ run }) => run(() => udpHarness(listening)));
+});
+
+/** One port for all; the peer is known by the first thing that it sends. */
+async function peersHarness(): Promise<LinkHarness> {
+  const socket = await openUdp({ local: { address: '127.0.0.1', port: 0 } });
+  let onMet: (link: PacketLink) => void = () => undefined;
+  const met = new Promise<PacketLink>((resolve) => {
+    onMet = resolve;
+  });
+  const peers = new UdpPeers(socket, {
+    medium: 'ip',
+    mtu: 1500,
+    isGreeting: (bytes, offset) => bytes[offset] === 0x47,
+    onPeer: (link) => onMet(link),
+  });
+  const near = await openUdp({ local: { address: '127.0.0.1', port: 0 }, remote: peers.local });
+  near.send(Uint8Array.of(0x47));
+  const link = await met;
+  await link.read();
+  // The suite counts from here on.
+  Object.assign(link.counters, { packetsRead: 0, bytesRead: 0 });
+  const harness = joinedLinksHarness(link, new UdpLink(near, { medium: 'ip', mtu: 1500 }), {
+    removable: false,
+    backPressure: false,
+  });
+  return {
+    ...harness,
+    close: async () => {
+      await harness.close();
+      await peers.close();
+    },
+  };
+}
+
+describe('a peer of a UDP port', () => {
+  const cases = linkConformanceCases.filter(({ needs }) => needs === undefined);
+  it.each(cases)('$title', ({ run }) => run(peersHarness));
+
+  it('is taken in by a greeting only, up to a bound, and forgotten when it is closed', async () => {
+    const socket = await openUdp({ local: { address: '127.0.0.1', port: 0 } });
+    const links: PacketLink[] = [];
+    const peers = new UdpPeers(socket, {
+      medium: 'ip',
+      mtu: 1500,
+      maxPeers: 2,
+      isGreeting: (bytes, offset) => bytes[offset] === 0x47,
+      onPeer: (link) => links.push(link),
+    });
+    onTestFinished(() => peers.close());
+    const clients = await Promise.all(
+      Array.from({ length: 3 }, () => openUdp({ local: { address: '127.0.0.1' }, remote: peers.local })),
+    );
+    onTestFinished(async () => {
+      for (const client of clients) await client.close();
+    });
+    const [first, second, third] = clients as [(typeof clients)[0], (typeof clients)[0], (typeof clients)[0]];
+    first.send(Uint8Array.of(0x45));
+    first.send(new Uint8Array(1501).fill(0x47));
+    await vi.waitFor(() => expect(peers.dropped).toEqual({ stranger: 1, tooLong: 1, queueFull: 0 }));
+    for (const client of clients) client.send(Uint8Array.of(0x47, 1));
+    await vi.waitFor(() => expect(peers.dropped.stranger).toBe(2));
+    expect(links.length).toBe(2);
+    await links[0]?.close();
+    third.send(Uint8Array.of(0x47, 2));
+    await vi.waitFor(() => expect(links.length).toBe(3));
+    // Who does not read loses what does not fit.
+    for (let i = 0; i < 600; i++) second.send(Uint8Array.of(0x45, 2));
+    await vi.waitFor(() => expect(peers.dropped.queueFull + peers.dropped.stranger).toBeGreaterThan(2));
+    await peers.close();
+    expect(links.every(({ closed }) => closed)).toBe(true);
+  });
 });
