@@ -54,6 +54,12 @@ export const commandList: readonly CommandEntry[] = [
     load: () => import('./commands/link.ts'),
   },
   {
+    name: 'tunnel',
+    summary: 'join hosts by TLS: a device at each, addresses and routes handed out',
+    group: PACKETS,
+    load: () => import('./commands/tunnel.ts'),
+  },
+  {
     name: 'create',
     summary: 'make a TUN or TAP device that stays, a bridge, or a veth pair',
     group: DEVICES,

@@ -191,7 +191,7 @@ export class TunnelClient implements AsyncDisposable {
     const link = new ControlledLink(carrier.link);
     try {
       const { reason, wasEstablished } = await this.#converse(link, carrier);
-      if (wasEstablished) this.#options.onEvent?.({ event: 'lost', peer: carrier.peer, reason });
+      if (wasEstablished && !signal.aborted) this.#options.onEvent?.({ event: 'lost', peer: carrier.peer, reason });
       if (signal.aborted) link.send({ type: 'bye' });
       const error = endError(carrier.peer, reason);
       if (!wasEstablished && !signal.aborted) throw error;
@@ -229,7 +229,8 @@ export class TunnelClient implements AsyncDisposable {
           wasEstablished = true;
           this.#peer = carrier.peer;
           this.#totals.connections++;
-          const { policy = 'drop-oldest', queuePackets } = this.#options;
+          // While the connection takes nothing, packets wait in the queue of the device, whose senders see it.
+          const { policy = 'wait', queuePackets } = this.#options;
           this.#forwarding = forward(opened, link, { policy, ...(queuePackets !== undefined && { queuePackets }) });
           this.#options.onEvent?.({ event: 'established', peer: carrier.peer, device: opened.name, welcome });
           this.#forwarding.done.then(

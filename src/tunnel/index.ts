@@ -10,6 +10,7 @@ export {
   type TunnelClientStatus,
 } from './client.ts';
 export { type ClientAction, ClientCore, type ClientCoreOptions, type EndReason } from './client-core.ts';
+export { connectTunnel, type TunnelConnectOptions } from './connect.ts';
 export type { TunnelClock } from './control-driver.ts';
 export {
   type ControlMessage,
@@ -22,6 +23,7 @@ export {
 } from './control-message.ts';
 export { ControlledLink } from './controlled-link.ts';
 export type { TunnelEndpoint } from './default-route.ts';
+export { listenForTunnels, type TunnelListener, type TunnelListenOptions } from './listen.ts';
 export {
   openTunnelServer,
   type TunnelClientEntry,
@@ -39,3 +41,4 @@ export {
   type UdpTunnelListener,
   udpTunnelMtu,
 } from './udp-carrier.ts';
+export { formatTunnelWhere, parseTunnelWhere, type TunnelCarrierKind, type TunnelWhere } from './where.ts';
