@@ -9,7 +9,8 @@ const layers = {
   native: ['base'],
   crypto: ['base', 'native'],
   identity: ['base', 'native'],
-  secure: ['base', 'link', 'identity'],
+  secure: ['base', 'identity'],
+  websocket: ['base', 'link', 'secure'],
   netns: ['base', 'native'],
   netlink: ['base', 'native', 'netns'],
   tun: ['base', 'wire', 'link', 'native', 'netns', 'netlink'],
@@ -37,7 +38,7 @@ const layers = {
     'identity',
     'secure',
   ],
-  ends: ['base', 'link', 'framing', 'netlink', 'tun', 'transport', 'host', 'netdev', 'identity', 'secure'],
+  ends: ['base', 'link', 'framing', 'netlink', 'tun', 'transport', 'host', 'netdev', 'identity', 'secure', 'websocket'],
   testing: ['base', 'wire', 'link', 'host', 'crypto'],
   cli: [
     'base',
@@ -63,6 +64,7 @@ const layers = {
     'crypto',
     'identity',
     'secure',
+    'websocket',
   ],
 };
 
@@ -111,12 +113,12 @@ module.exports = {
     },
     {
       name: 'commander-in-cli',
-      comment: 'the library has no runtime dependency but the YAML reader of configuration files',
+      comment: 'the library has no runtime dependencies but the YAML reader of configuration files and WebSockets',
       severity: 'error',
       from: { path: '^src/', pathNot: ['^src/cli/', tests] },
       to: {
         dependencyTypes: ['npm', 'npm-dev', 'npm-optional', 'npm-peer', 'npm-no-pkg', 'npm-unknown'],
-        pathNot: 'node_modules/yaml/',
+        pathNot: 'node_modules/(yaml|ws|@types/ws)/',
       },
     },
     {
@@ -124,6 +126,12 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/', pathNot: ['^src/config/', tests] },
       to: { path: 'node_modules/yaml/' },
+    },
+    {
+      name: 'ws-in-websocket',
+      severity: 'error',
+      from: { path: '^src/', pathNot: ['^src/websocket/', tests] },
+      to: { path: 'node_modules/(ws|@types/ws)/' },
     },
     { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
   ],

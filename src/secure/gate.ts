@@ -8,7 +8,7 @@
  *   waiting     The handshake is under way. All that the room holds is cut off when its time is up, or when others push it out.
  *   passed      Out of the room; whoever let it pass answers for it.
  *
- *   Connections are cut off by a reset, so that the kernel keeps nothing of them either, unless their certificate is what was wrong.
+ *   Connections are cut off by a reset, so that the kernel keeps nothing of them either, unless it got as far as to be told why.
  */
 
 import { createServer, type Server, type Socket } from 'node:net';
@@ -73,6 +73,8 @@ const MAX_RECORD_LEN = 16_384;
 /** ContentType handshake, and the major version, which stays 3 (RFC 8446, 5.1). */
 const HANDSHAKE_TYPE = 22;
 const LEGACY_MAJOR_VERSION = 3;
+
+const orderly: ReadonlySet<RefusalReason> = new Set(['no-certificate', 'not-allowed', 'bad-request']);
 
 /** A listening socket whose connections wait. */
 export class Gate {
@@ -149,7 +151,7 @@ export class Gate {
       clearTimeout(timer);
       this.#refused[reason]++;
       // Who has shaken hands is a program that may be told to do better; it sees an orderly end.
-      if (reason === 'not-allowed' || reason === 'no-certificate') socket.destroy();
+      if (orderly.has(reason)) socket.destroy();
       else socket.resetAndDestroy();
     };
     const entrant: Entrant = {

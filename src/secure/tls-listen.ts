@@ -6,7 +6,7 @@ import { createServer, type Server, type TLSSocket } from 'node:tls';
 
 import type { Identity } from '../identity/index.ts';
 import { contextOptions } from './context.ts';
-import { awaitGreeting, type Entrant, Gate, type GateCounters, type GateLimits } from './gate.ts';
+import { awaitGreeting, type Entrant, Gate, type GateCounters, type GateLimits, type RefusalReason } from './gate.ts';
 import { Notices } from './notices.ts';
 import { peerOf, type SecureAddress } from './place.ts';
 import { type ClientRefusal, type ClientTrust, checkClient } from './trust.ts';
@@ -31,16 +31,36 @@ export interface RefusedClient {
   readonly untold: number;
 }
 
-/** Who listens, and for whom. */
-export interface TlsListenOptions extends GateLimits {
+/** Who listens, for whom, and who is told of those that may not come in. */
+export interface TlsListenTrust {
   readonly identity: Identity;
   readonly trust: ClientTrust;
-  /** Told of each client that may come in; at once it has to take the stream's events. */
-  onStream(client: TlsClient): void;
   /** Told of at most ten clients, and of one more a second: strangers must not fill a log. All are counted. */
   onRefused?(client: RefusedClient): void;
   /** What `allow` of `trust` has thrown; the client is turned away. */
   onError?(error: unknown): void;
+}
+
+/** Who listens, and who takes the streams. */
+export interface TlsListenOptions extends GateLimits, TlsListenTrust {
+  /** Told of each client that may come in; at once it has to take the stream's events. */
+  onStream(client: TlsClient): void;
+}
+
+/** A client that has still something to say before it is let in. */
+export interface GuardedClient extends TlsClient {
+  /** Lets it in, unless its time is up. @returns false when it was too late, and the stream is destroyed */
+  pass(): boolean;
+  /** Ends and counts it, unless that has happened. */
+  refuse(reason: RefusalReason): void;
+}
+
+/** Who listens, and who decides. */
+export interface GuardedListenOptions extends GateLimits {
+  /** Left out: without TLS, and anybody is a client. */
+  readonly tls?: TlsListenTrust;
+  /** Told of each client that may come in as far as TLS is concerned. */
+  onClient(client: GuardedClient): void;
 }
 
 /** A port that is listened on. */
@@ -56,14 +76,41 @@ export interface SecureListener {
 /**
  * Listens for TLS 1.3 clients, which show a certificate unless anyone may come in. Hostile ones cost a bounded amount of memory for a
  * bounded time, see `gate.ts`.
- * @throws VNIC_SYSTEM_CALL when the port cannot be had
+ * @throws VNIC_SYSTEM_CALL when the port cannot be had, VNIC_IDENTITY
  */
-export async function listenForTls(address: SecureAddress, options: TlsListenOptions): Promise<SecureListener> {
-  const door = new TlsDoor(options, (client, { pass }, socket) => {
-    if (pass()) options.onStream({ ...client, stream: socket });
-    else socket.destroy();
+export function listenForTls(address: SecureAddress, options: TlsListenOptions): Promise<SecureListener> {
+  return listenGuarded(address, {
+    ...options,
+    tls: options,
+    onClient: ({ stream, peer, fingerprint, pass }) => {
+      if (pass()) options.onStream({ stream, peer, fingerprint });
+    },
   });
-  const gate = new Gate(options, (entrant) => door.knock(entrant));
+}
+
+/**
+ * Listens for clients of a protocol that begins with a handshake of its own, with TLS below it or without: the bounds of `GateLimits`
+ * hold until `pass`.
+ * @throws VNIC_SYSTEM_CALL when the port cannot be had, VNIC_IDENTITY
+ */
+export async function listenGuarded(address: SecureAddress, options: GuardedListenOptions): Promise<SecureListener> {
+  const { tls, onClient } = options;
+  const guarded = (stream: Duplex, entrant: Entrant, fingerprint: string | undefined): GuardedClient => ({
+    stream,
+    peer: peerOf(entrant.socket),
+    fingerprint,
+    pass: () => {
+      const isIn = entrant.pass();
+      if (!isIn) stream.destroy();
+      return isIn;
+    },
+    refuse: entrant.refuse,
+  });
+  const door = tls === undefined ? undefined : new TlsDoor(tls, (...client) => onClient(guarded(...client)));
+  const gate = new Gate(options, (entrant) => {
+    if (door === undefined) onClient(guarded(entrant.socket, entrant, undefined));
+    else door.knock(entrant);
+  });
   const bound = await gate.listen(address);
   return {
     address: bound,
@@ -74,18 +121,17 @@ export async function listenForTls(address: SecureAddress, options: TlsListenOpt
   };
 }
 
+type OnTrusted = (stream: TLSSocket, entrant: Entrant, fingerprint: string | undefined) => void;
+
 /** Takes those who wait through the handshake and the check. */
-export class TlsDoor {
-  readonly #options: Omit<TlsListenOptions, 'onStream'>;
-  readonly #onTrusted: (client: Omit<TlsClient, 'stream'>, entrant: Entrant, socket: TLSSocket) => void;
+class TlsDoor {
+  readonly #options: TlsListenTrust;
+  readonly #onTrusted: OnTrusted;
   readonly #server: Server;
   readonly #entrants = new Map<string, Entrant>();
   readonly #notices = new Notices();
 
-  constructor(
-    options: Omit<TlsListenOptions, 'onStream'>,
-    onTrusted: (client: Omit<TlsClient, 'stream'>, entrant: Entrant, socket: TLSSocket) => void,
-  ) {
+  constructor(options: TlsListenTrust, onTrusted: OnTrusted) {
     const { identity, trust } = options;
     this.#options = options;
     this.#onTrusted = onTrusted;
@@ -124,11 +170,10 @@ export class TlsDoor {
       return;
     }
     this.#entrants.delete(key);
-    const peer = peerOf(socket);
     try {
       const { fingerprint, refusal } = checkClient(socket, this.#options.trust);
-      if (refusal === undefined) this.#onTrusted({ peer, fingerprint }, entrant, socket);
-      else this.#refuse(entrant, { peer, fingerprint, reason: refusal });
+      if (refusal === undefined) this.#onTrusted(socket, entrant, fingerprint);
+      else this.#refuse(entrant, { peer: peerOf(entrant.socket), fingerprint, reason: refusal });
     } catch (error) {
       entrant.refuse('not-allowed');
       this.#options.onError?.(error);

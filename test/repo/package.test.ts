@@ -34,8 +34,8 @@ describe('the npm package', () => {
     expect(typedoc.entryPoints.toSorted()).toEqual(publicSources.toSorted());
   });
 
-  it('depends on nothing but what the command and configuration files need', () => {
-    expect(Object.keys(manifest.dependencies)).toEqual(['commander', 'yaml']);
+  it('depends on nothing but what the command, configuration files and WebSockets need', () => {
+    expect(Object.keys(manifest.dependencies)).toEqual(['commander', 'ws', 'yaml']);
   });
 
   it('runs nothing when it is installed', () => {
