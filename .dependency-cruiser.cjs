@@ -37,6 +37,7 @@ const layers = {
     'journal',
     'identity',
     'secure',
+    'websocket',
   ],
   ends: ['base', 'link', 'framing', 'netlink', 'tun', 'transport', 'host', 'netdev', 'identity', 'secure', 'websocket'],
   testing: ['base', 'wire', 'link', 'host', 'crypto'],

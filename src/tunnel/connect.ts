@@ -5,12 +5,14 @@ import type { LookupFunction } from 'node:net';
 
 import { IpAddress, VnicError } from '../base/index.ts';
 import { type Identity, KnownPeers, loadIdentity } from '../identity/index.ts';
+import type { Medium } from '../link/index.ts';
 import type { ServerTrust } from '../secure/index.ts';
 import { openTunnelClient, type TunnelClient, type TunnelClientOptions } from './client.ts';
 import type { TunnelEndpoint } from './default-route.ts';
 import { requireInsecure } from './listen.ts';
 import { connectTlsCarrier, type TlsTunnelCarrier } from './tls-carrier.ts';
 import { connectUdpCarrier } from './udp-carrier.ts';
+import { connectWebSocketCarrier } from './websocket-carrier.ts';
 import { formatTunnelWhere, type TunnelWhere } from './where.ts';
 
 /** How a tunnel is connected. */
@@ -39,7 +41,7 @@ export interface TunnelConnectOptions extends Omit<TunnelClientOptions, 'connect
 export async function connectTunnel(where: TunnelWhere, options: TunnelConnectOptions): Promise<TunnelClient> {
   requireInsecure(where, options.insecure);
   const { defaultRoute = false, killSwitch = false, ...rest } = options;
-  const medium = options.device.kind === 'tun' ? 'ip' : 'ethernet';
+  const medium: Medium = options.device.kind === 'tun' ? 'ip' : 'ethernet';
   // Names cannot be asked for once everything goes through the tunnel.
   const addresses = defaultRoute ? await addressesOf(where) : undefined;
   const protocol = where.carrier === 'udp' ? 'udp' : 'tcp';
@@ -62,7 +64,7 @@ export async function connectTunnel(where: TunnelWhere, options: TunnelConnectOp
     ...rest,
     ...route,
     connect: async (signal) => {
-      const carrier: TlsTunnelCarrier = await connectTlsCarrier({
+      const wanted = {
         medium,
         host: where.host,
         port: where.port,
@@ -71,7 +73,10 @@ export async function connectTunnel(where: TunnelWhere, options: TunnelConnectOp
         signal,
         ...(servername !== undefined && { servername }),
         ...(lookup !== undefined && { lookup }),
-      });
+      };
+      const carrier: TlsTunnelCarrier = await (where.carrier === 'wss'
+        ? connectWebSocketCarrier({ ...wanted, path: where.path })
+        : connectTlsCarrier(wanted));
       if (carrier.isNew) onNewPeer?.(carrier.peer, carrier.fingerprint);
       return carrier;
     },

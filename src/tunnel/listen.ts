@@ -3,9 +3,11 @@
 import { IpAddress, VnicError } from '../base/index.ts';
 import { AuthorizedPeers, type Identity, loadIdentity } from '../identity/index.ts';
 import type { ClientTrust, RefusedClient } from '../secure/index.ts';
+import type { TunnelCarrier } from './carrier.ts';
 import { openTunnelServer, type TunnelServer, type TunnelServerOptions } from './server.ts';
 import { listenForTlsCarriers } from './tls-carrier.ts';
 import { listenForUdpCarriers, udpTunnelMtu } from './udp-carrier.ts';
+import { listenForWebSocketCarriers } from './websocket-carrier.ts';
 import { formatTunnelWhere, type TunnelWhere } from './where.ts';
 
 /** How tunnels are listened for. */
@@ -90,7 +92,11 @@ async function listen(
     return { place: { ...where, port: listener.local.port }, stop: () => listener.close() };
   }
   const secure = { medium, identity, trust: trustOf(options), ...(onRefused !== undefined && { onRefused }) } as const;
-  const listener = await listenForTlsCarriers(where, secure, (carrier) => server.serve(carrier));
+  const serve = (carrier: TunnelCarrier): void => server.serve(carrier);
+  const listener =
+    where.carrier === 'wss'
+      ? await listenForWebSocketCarriers(where, { ...secure, path: where.path }, serve)
+      : await listenForTlsCarriers(where, secure, serve);
   return { place: { ...where, port: listener.address.port }, stop: () => listener.stop() };
 }
 

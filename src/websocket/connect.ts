@@ -15,7 +15,7 @@ export interface WebSocketConnectOptions extends SecureAddress {
   /** Path and query of the request; default `/`. */
   readonly path?: string;
   /** Left out: without TLS, in the clear, and anybody may answer. */
-  readonly tls?: Pick<TlsConnectOptions, 'identity' | 'trust' | 'servername'>;
+  readonly tls?: Pick<TlsConnectOptions, 'identity' | 'trust' | 'servername' | 'lookup'>;
   /** Gives up with `VNIC_ABORTED`. */
   readonly signal?: AbortSignal;
 }

@@ -42,7 +42,10 @@ export function define(command: Command): void {
         'One side listens and hands out addresses and routes; others connect to it, and again whenever the connection ends.',
     )
     .addArgument(new Argument('<side>', 'listen or connect').choices(['listen', 'connect']))
-    .argument('<where>', 'listen: [HOST:]PORT; connect: HOST:PORT; before it tls: (default), or udp: with --insecure')
+    .argument(
+      '<where>',
+      'listen: [HOST:]PORT; connect: HOST:PORT; before it tls: (default), wss:, or udp: with --insecure',
+    )
     .option('--tap', 'a TAP device, for Ethernet frames; default a TUN device, for IP packets')
     .addOption(option('--name <device>', 'name of the device; default tun0 and so on', parseText))
     .addOption(option('--device-netns <netns>', 'network namespace of the device, by name, pid or path', parseText))
@@ -108,6 +111,7 @@ Examples:
       --client laptop,key=sha256:…,address=10.8.0.7/24 --client branch,key=sha256:…,network=192.168.7.0/24,access=10.0.5.0/24
   sudo vnic tunnel connect vpn.example:7000 --default-route --kill-switch
   sudo vnic tunnel listen 7000 --tap --bridge br0 --allow sha256:…
+  sudo vnic tunnel connect wss:vpn.example:443/tunnel           through a network that lets only the web pass
   sudo vnic tunnel listen udp:7000 --insecure                   in the clear, inside a network that you trust`;
 
 async function run(side: 'listen' | 'connect', where: string, options: TunnelOptions): Promise<void> {
