@@ -26,6 +26,7 @@ const layers = {
   service: ['base', 'native', 'netns', 'netlink', 'changes', 'journal', 'config', 'state'],
   tunnel: [
     'base',
+    'wire',
     'link',
     'framing',
     'transport',

@@ -56,8 +56,9 @@ function trustFrom({ pin, ca, servername }: TunnelOptions): Partial<TunnelConnec
 }
 
 function networkFrom(options: TunnelOptions): Partial<TunnelConnectOptions> {
-  const { route, insecure, once, defaultRoute, killSwitch } = options;
+  const { route, insecure, once, defaultRoute, killSwitch, offload } = options;
   return {
+    ...(offload === 'off' && { superPackets: false }),
     ...(route !== undefined && { routes: route.map(({ network }) => network) }),
     ...(options.routes === false && { acceptRoutes: false }),
     ...(insecure !== undefined && { insecure }),

@@ -63,8 +63,9 @@ function admissionFrom({
   };
 }
 
-function networkFrom({ route, mtu, keepAlive, forwarding, nat }: TunnelOptions): Partial<TunnelListenOptions> {
+function networkFrom({ route, mtu, keepAlive, forwarding, nat, offload }: TunnelOptions): Partial<TunnelListenOptions> {
   return {
+    ...(offload === 'off' && { superPackets: false }),
     ...(route !== undefined && { routes: route.map(({ network }) => network) }),
     ...(mtu !== undefined && { mtu }),
     ...(keepAlive !== undefined && { keepAliveMs: keepAlive * 1000 }),

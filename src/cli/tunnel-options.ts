@@ -19,6 +19,7 @@ export interface TunnelOptions {
   readonly key?: string;
   readonly ca?: string;
   readonly insecure?: true;
+  readonly offload?: 'on' | 'off';
   readonly client?: readonly TunnelClientEntry[];
   readonly allow?: readonly string[];
   readonly anyone?: true;

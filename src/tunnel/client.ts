@@ -52,6 +52,8 @@ export interface TunnelClientOptions extends Pick<ForwardOptions, 'policy' | 'qu
     /** Nothing goes past the tunnel, also while it is down, and after this process was killed. Default false. */
     readonly killSwitch?: boolean;
   };
+  /** Carry super-packets as they are, where the listening side does; default true. */
+  readonly superPackets?: boolean;
   /** End with the first connection; default false. */
   readonly once?: boolean;
   readonly clock: TunnelClock;
@@ -224,6 +226,7 @@ export class TunnelClient implements AsyncDisposable {
         );
         const establish = async (welcome: Welcome): Promise<void> => {
           const opened = await this.#setUp(welcome, carrier);
+          link.offload = opened.offload;
           if (signal.aborted || link.closed) return resolve('bye');
           stopReading();
           wasEstablished = true;
@@ -240,7 +243,7 @@ export class TunnelClient implements AsyncDisposable {
         };
         driver = new ControlDriver(
           link,
-          new ClientCore({ medium, name, superPackets: false }, clock.nowMs()),
+          new ClientCore({ medium, name, superPackets: this.#options.superPackets ?? true }, clock.nowMs()),
           clock,
           (action) => {
             if (action.do === 'end') resolve(action.reason);
@@ -277,6 +280,11 @@ export class TunnelClient implements AsyncDisposable {
     const { acceptRoutes = true, routes: own = [] } = this.#options;
     const routes = [...(acceptRoutes ? welcome.routes : []), ...own];
     const mtu = Math.min(welcome.mtu, carrier.mtu ?? welcome.mtu);
+    // How packets are read is settled when a device is opened.
+    if (this.#device !== undefined && this.#device.offload !== welcome.superPackets && !this.#device.closed) {
+      await this.#device.close();
+      this.#device = undefined;
+    }
     if (this.#device === undefined) {
       this.#device = await this.#makeDevice(welcome, routes, mtu);
       this.#addresses = welcome.addresses;
@@ -289,7 +297,11 @@ export class TunnelClient implements AsyncDisposable {
     return this.#device;
   }
 
-  #makeDevice({ addresses, gateways }: Welcome, routes: readonly Cidr[], mtu: number): Promise<TunTapDevice> {
+  #makeDevice(
+    { addresses, gateways, superPackets }: Welcome,
+    routes: readonly Cidr[],
+    mtu: number,
+  ): Promise<TunTapDevice> {
     const { kind, name, netns, bridge } = this.#options.device;
     return openDevice({
       kind,
@@ -298,7 +310,7 @@ export class TunnelClient implements AsyncDisposable {
       ...(bridge !== undefined && { master: bridge }),
       exclusive: true,
       vnetHeader: true,
-      offload: 'auto',
+      ...(superPackets ? { superPackets } : { offload: 'auto' }),
       addresses: kind === 'tap' && bridge !== undefined ? [] : addresses,
       mtu,
       up: true,
@@ -392,7 +404,7 @@ function isFinal(error: VnicError): boolean {
 
 function endError(peer: string, reason: EndReason): VnicError {
   const [why, hint] = endTexts[reason];
-  const isFinalReason = reason === 'version' || reason === 'medium';
+  const isFinalReason = reason === 'version' || reason === 'medium' || reason === 'super-packets';
   return new VnicError(isFinalReason ? 'VNIC_TUNNEL_REFUSED' : 'VNIC_TUNNEL_ENDED', {
     attempted: `use the tunnel to ${peer}`,
     reason: why,
@@ -407,6 +419,10 @@ const endTexts: Readonly<Record<EndReason, readonly [why: string, hint: string]>
   protocol: ['what comes is not the protocol of a tunnel', 'See that `vnic tunnel listen` is at the other side.'],
   replaced: ['another connection of the same client took its place', 'Give each client a key of its own.'],
   version: ['the other side has another version of the protocol', 'Install the same version of vnic at both sides.'],
+  'super-packets': [
+    'the other side carries super-packets, and this one cannot',
+    'Give the listening side `--offload off`.',
+  ],
   medium: ['one side has a TUN device and the other a TAP device', 'Give both `--tun`, or both `--tap`.'],
   'not-allowed': ['the other side does not allow this client', 'Allow its fingerprint there.'],
   'no-address': ['the other side has no address left', 'Give it a larger subnet.'],

@@ -52,7 +52,7 @@ export interface Welcome {
 }
 
 /** Why a tunnel is not granted. */
-export type RefusalReason = 'version' | 'medium' | 'not-allowed' | 'no-address' | 'busy';
+export type RefusalReason = 'version' | 'medium' | 'super-packets' | 'not-allowed' | 'no-address' | 'busy';
 
 /** Refuses the tunnel. */
 export interface Refused {
@@ -116,7 +116,7 @@ export function parseControl(packet: Uint8Array): ControlMessage | undefined {
   }
 }
 
-const refusals: readonly RefusalReason[] = ['version', 'medium', 'not-allowed', 'no-address', 'busy'];
+const refusals: readonly RefusalReason[] = ['version', 'medium', 'super-packets', 'not-allowed', 'no-address', 'busy'];
 const MAX_NAME_LEN = 64;
 const MIN_MTU = 68;
 const MAX_MTU = 65_535;

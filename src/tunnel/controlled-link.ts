@@ -3,7 +3,7 @@
  * Batches are those of the link underneath, edited in place.
  */
 
-import { Listeners } from '../base/index.ts';
+import { isVnicError, Listeners } from '../base/index.ts';
 import {
   type LinkCounters,
   type LinkEvents,
@@ -26,13 +26,17 @@ interface ControlEvents {
 
 /** A link that carries packets and control messages. Closing it closes the link underneath. */
 export class ControlledLink implements PacketLink {
+  /** May change before packets are carried: the two sides agree on it. */
+  offload: boolean;
   readonly #inner: PacketLink;
   readonly #control: Listeners<ControlEvents> = new Listeners();
   /** Packets that were to be written and begin as a control packet does. */
   forged = 0;
 
-  constructor(inner: PacketLink) {
+  /** @param superPackets packets have a virtio-net header in front, which the link underneath does not know of */
+  constructor(inner: PacketLink, superPackets = false) {
     this.#inner = inner;
+    this.offload = superPackets;
   }
 
   get name(): string {
@@ -45,10 +49,6 @@ export class ControlledLink implements PacketLink {
 
   get mtu(): number {
     return this.#inner.mtu;
-  }
-
-  get offload(): boolean {
-    return this.#inner.offload;
   }
 
   get counters(): LinkCounters {
@@ -66,7 +66,12 @@ export class ControlledLink implements PacketLink {
 
   /** Sends a message; false when the link takes nothing now, or has ended. */
   send(message: ControlMessage): boolean {
-    return !this.#inner.closed && this.#inner.write(emitControl(message)) === 1;
+    try {
+      return !this.#inner.closed && this.#inner.write(emitControl(message)) === 1;
+    } catch (error) {
+      if (isEnded(error)) return false;
+      throw error;
+    }
   }
 
   async read(options: WaitOptions = {}): Promise<PacketBatch | undefined> {
@@ -143,4 +148,9 @@ export class ControlledLink implements PacketLink {
     }
     return packets;
   }
+}
+
+/** True for the errors of a link that was closed, or whose other side has vanished: its reader is told as well. */
+export function isEnded(error: unknown): boolean {
+  return isVnicError(error, 'VNIC_LINK_CLOSED') || isVnicError(error, 'VNIC_DEVICE_GONE');
 }

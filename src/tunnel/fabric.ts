@@ -125,7 +125,7 @@ export class EthernetFabric implements Fabric {
 const ETHERNET_HEADER_LEN = 14;
 
 function familyOf(bytes: Uint8Array, at: number, length: number): 0 | 4 | 6 {
-  const version = length === 0 ? 0 : (bytes[at] as number) >> 4;
+  const version = length <= 0 ? 0 : (bytes[at] as number) >> 4;
   if (version === 4) return length < IPV4_HEADER_LEN ? 0 : 4;
   return version === 6 && length >= IPV6_HEADER_LEN ? 6 : 0;
 }

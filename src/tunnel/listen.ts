@@ -48,7 +48,9 @@ export async function listenForTunnels(where: TunnelWhere, options: TunnelListen
   const medium = options.device.kind === 'tun' ? 'ip' : 'ethernet';
   const identity = where.carrier === 'udp' ? undefined : (options.identity ?? loadIdentity());
   const mtu = options.mtu ?? (where.carrier === 'udp' ? udpTunnelMtu(1500, medium) : undefined);
-  const server = await openTunnelServer({ ...options, ...(mtu !== undefined && { mtu }) });
+  // A datagram takes no super-packet.
+  const superPackets = where.carrier !== 'udp' && (options.superPackets ?? true);
+  const server = await openTunnelServer({ ...options, superPackets, ...(mtu !== undefined && { mtu }) });
   try {
     const { place, stop } = await listen(where, server, options, identity);
     const close = async (): Promise<void> => {

@@ -18,11 +18,13 @@ import type { PacketBatch } from '../link/index.ts';
 import { openDevice } from '../netdev/index.ts';
 import { readForwarding } from '../netns/index.ts';
 import type { TunTapDevice } from '../tun/index.ts';
+import { virtioNetHeaderLen } from '../wire/index.ts';
 import { AddressPool } from './address-pool.ts';
 import type { TunnelCarrier } from './carrier.ts';
 import type { EndReason } from './client-core.ts';
 import type { TunnelClock } from './control-driver.ts';
 import type { Hello, RefusalReason, Welcome } from './control-message.ts';
+import { isEnded } from './controlled-link.ts';
 import {
   DROP_ACCESS,
   DROP_MALFORMED,
@@ -75,6 +77,11 @@ export interface TunnelServerOptions {
   readonly maxClients?: number;
   /** A side is asked for a sign of life when it was silent for so long; default 10,000. */
   readonly keepAliveMs?: number;
+  /**
+   * Carry super-packets as they are, 64 KiB of a flow at once: for carriers that cut nothing, which streams are. Every client has to
+   * be able to. Default false.
+   */
+  readonly superPackets?: boolean;
   /** Switch forwarding on, for both families, as long as the tunnel is there; default false. */
   readonly forwarding?: boolean;
   /** What leaves this machine from the tunnel's subnets has this machine's address; implies `forwarding`. Default false. */
@@ -116,7 +123,7 @@ export async function openTunnelServer(options: TunnelServerOptions): Promise<Tu
     ...(wanted.bridge !== undefined && { master: wanted.bridge }),
     exclusive: true,
     vnetHeader: true,
-    offload: 'auto',
+    ...(options.superPackets ? { superPackets: true } : { offload: 'auto' }),
     addresses,
     mtu,
     up: true,
@@ -167,6 +174,8 @@ export class TunnelServer implements AsyncDisposable {
   readonly #options: TunnelServerOptions;
   readonly #loan: Loan;
   readonly #fabric: Fabric;
+  /** Bytes in front of each packet that are not of the packet. */
+  readonly #headerLen: number;
   readonly #pool: AddressPool;
   readonly #entries: Map<string, TunnelClientEntry>;
   /** By id; a free place is undefined. */
@@ -183,6 +192,7 @@ export class TunnelServer implements AsyncDisposable {
     this.#loan = loan;
     this.#options = options;
     this.#fabric = options.device.kind === 'tun' ? new IpFabric() : new EthernetFabric();
+    this.#headerLen = device.offload ? virtioNetHeaderLen : 0;
     this.#pool = new AddressPool(options.addresses);
     this.#mtu = options.mtu ?? DEFAULT_MTU;
     // Somebody may change it; who comes from then on gets the new one.
@@ -260,6 +270,7 @@ export class TunnelServer implements AsyncDisposable {
     if (entry !== undefined) session.name = entry.name;
     session.key = fingerprint ?? `name ${hello.name}`;
     const answer = ((): Welcome | RefusalReason => {
+      if (this.device.offload && !hello.superPackets) return 'super-packets';
       if (hello.medium !== (device.kind === 'tun' ? 'ip' : 'ethernet')) return 'medium';
       const before = this.#sessions.find((other) => other?.key === session.key);
       if (before === undefined && this.clients.length >= maxClients) return 'busy';
@@ -275,7 +286,7 @@ export class TunnelServer implements AsyncDisposable {
         gateways: addresses.map(({ address }): IpAddress => address),
         mtu: this.#mtu,
         keepAliveMs,
-        superPackets: false,
+        superPackets: this.device.offload,
       };
     })();
     if (typeof answer === 'string') {
@@ -309,10 +320,12 @@ export class TunnelServer implements AsyncDisposable {
   /** Hot. Runs of packets for the same client are written together. */
   #onDeviceBatch(batch: PacketBatch): void {
     const nowMs = this.#options.clock.nowMs();
+    const headerLen = this.#headerLen;
     let start = 0;
     let current = DROP_NO_CLIENT;
     for (let i = 0; i < batch.count; i++) {
-      const to = this.#fabric.fromDevice(batch.bytes, batch.offset(i), batch.length(i), nowMs);
+      const at = batch.offset(i) + headerLen;
+      const to = this.#fabric.fromDevice(batch.bytes, at, batch.length(i) - headerLen, nowMs);
       if (to !== current) {
         this.#writeRun(current, batch, start, i);
         start = i;
@@ -332,17 +345,28 @@ export class TunnelServer implements AsyncDisposable {
 
   /** Hot. */
   #onClientBatch(session: Session, batch: PacketBatch): void {
+    const headerLen = this.#headerLen;
     const nowMs = this.#options.clock.nowMs();
     for (let i = 0; i < batch.count; i++) {
       const length = batch.length(i);
       if (length === 0) continue;
       session.packetsIn++;
       session.bytesIn += length;
-      const to = this.#fabric.fromClient(session.id, batch.bytes, batch.offset(i), length, nowMs);
+      const at = batch.offset(i) + headerLen;
+      const to = this.#fabric.fromClient(session.id, batch.bytes, at, length - headerLen, nowMs);
       if (to !== TO_DEVICE) this.#turnAside(session, batch, i, to);
     }
-    const taken = this.device.closed ? batch.count : this.device.write(batch);
-    for (let i = taken; i < batch.count; i++) if (batch.length(i) > 0) session.dropped['queue-full']++;
+    this.#writeToDevice(session, batch);
+  }
+
+  #writeToDevice(session: Session, batch: PacketBatch): void {
+    try {
+      const taken = this.device.closed ? batch.count : this.device.write(batch);
+      for (let i = taken; i < batch.count; i++) if (batch.length(i) > 0) session.dropped['queue-full']++;
+    } catch (error) {
+      // Its reader is told as well, and ends everything.
+      if (!isEnded(error)) throw error;
+    }
   }
 
   /** What does not go to the device, or not there alone. */

@@ -1,12 +1,12 @@
 /** One connection of a client, on the listening side. */
 
-import { type Cidr, isVnicError } from '../base/index.ts';
+import type { Cidr } from '../base/index.ts';
 import type { PacketBatch } from '../link/index.ts';
 import type { TunnelCarrier } from './carrier.ts';
 import type { EndReason } from './client-core.ts';
 import { ControlDriver, type TunnelClock } from './control-driver.ts';
 import type { Hello, RefusalReason, Welcome } from './control-message.ts';
-import { ControlledLink } from './controlled-link.ts';
+import { ControlledLink, isEnded } from './controlled-link.ts';
 import { type SessionAction, SessionCore } from './session-core.ts';
 
 /** Why packets of a tunnel were dropped. */
@@ -96,7 +96,7 @@ export class Session {
         () => void this.close('disconnected'),
       );
     } catch (error) {
-      if (!isClosedError(error)) throw error;
+      if (!isEnded(error)) throw error;
       void this.close('disconnected');
     }
   }
@@ -104,8 +104,14 @@ export class Session {
   /** Hot. What is not taken is lost: nobody waits for a slow client. */
   write(batch: PacketBatch, from: number, to: number): void {
     if (this.#ended || this.#link.closed) return;
-    const taken = this.#link.write(batch, from, to);
-    if (taken < to - from) this.dropped['queue-full'] += to - from - taken;
+    try {
+      const taken = this.#link.write(batch, from, to);
+      if (taken < to - from) this.dropped['queue-full'] += to - from - taken;
+    } catch (error) {
+      // The reader is told of its end.
+      if (!isEnded(error)) throw error;
+      this.dropped['no-client'] += to - from;
+    }
   }
 
   async close(reason: EndReason | 'closed'): Promise<void> {
@@ -123,10 +129,6 @@ export class Session {
     this.#early += packets;
     if (this.#early > PACKETS_BEFORE_A_HELLO) void this.close('protocol');
   }
-}
-
-function isClosedError(error: unknown): boolean {
-  return isVnicError(error, 'VNIC_LINK_CLOSED') || isVnicError(error, 'VNIC_DEVICE_GONE');
 }
 
 /** Nothing dropped. */

@@ -272,6 +272,22 @@ describe('a tunnel under way', () => {
     expect(await pings('192.0.2.99')).toBe(true);
   });
 
+  it.each(['', '--kill-switch'])('takes the place of one that was killed, with %j', async (flag) => {
+    ip('-n far addr add 192.0.2.99/32 dev lo');
+    ip('route add default via 198.51.100.2');
+    const rules = ip('rule') + ip('-6 rule');
+    await listen('7000', '--allow', keyOf('near'));
+    const first = await connect('198.51.100.2:7000', '--default-route', '--kill-switch');
+    first.child.kill('SIGKILL');
+    await first.end();
+    expect(await pings('192.0.2.99', '-W1')).toBe(false);
+    const second = await connect('198.51.100.2:7000', '--default-route', ...(flag === '' ? [] : [flag]));
+    expect(await pings('192.0.2.99')).toBe(true);
+    await second.end('SIGTERM');
+    expect(ip('rule') + ip('-6 rule')).toBe(rules);
+    expect(await pings('192.0.2.99')).toBe(true);
+  });
+
   it('hands out a way to the world, with --nat, and takes it back', async () => {
     ip('netns add world');
     ip('-n world link set lo up');

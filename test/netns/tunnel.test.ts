@@ -103,8 +103,63 @@ async function pings(netns: string | undefined, address: string, ...options: str
   return (await run([...place, 'ping', '-c2', '-i0.2', '-W3', ...options, address])).status === 0;
 }
 
+/** A million random bytes by TCP, compared by their digest. */
+async function transfer(from: string, to: string, address: string): Promise<boolean> {
+  const script = `
+    set -e -o pipefail
+    file=$(mktemp); trap 'rm -f "$file" "$file.got"' EXIT
+    head -c 4000000 /dev/urandom > "$file"
+    host=${address.includes(':') ? `[${address}]` : address}
+    ip netns exec ${to} socat -u ${address.includes(':') ? 'TCP6' : 'TCP4'}-LISTEN:5999,reuseaddr OPEN:"$file.got",creat &
+    for i in $(seq 100); do ip netns exec ${to} ss -Hltn | grep -q :5999 && break; sleep 0.05; done
+    ip netns exec ${from} socat -u OPEN:"$file" TCP:$host:5999
+    wait
+    cmp "$file" "$file.got"`;
+  return (await run(['bash', '-c', script])).status === 0;
+}
+
 const addressOf = ({ client }: Spoke, family: 4 | 6): string =>
   client.status.addresses.find((one) => one.family === family)?.address.toString() ?? '';
+
+describe('super-packets', () => {
+  it('pass as they are, whole transfers, between hub and clients of both kinds of device', async () => {
+    for (const kind of ['tun', 'tap'] as const) {
+      const hub = await openHub({ device: { kind, name: 'srv0' }, superPackets: true, forwarding: true });
+      const on = (netns: string): Spoke =>
+        join(hub, netns, `sha256:${netns}`, { device: { kind, name: 'cli0', netns } });
+      const [left, right] = [on('left'), on('right')];
+      await Promise.all([established(left), established(right)]);
+      expect(hub.server.device.offload).toBe(true);
+      for (const family of [4, 6] as const) {
+        expect(await pings('left', addressOf(right, family))).toBe(true);
+        expect(await transfer('left', 'right', addressOf(right, family))).toBe(true);
+      }
+      // Frames between clients are switched without the device.
+      if (kind === 'tun') expect(hub.server.device.offloadInfo.superPacketsRead).toBeGreaterThan(0);
+      for (const one of open.splice(0).toReversed()) await one[Symbol.asyncDispose]();
+    }
+  });
+
+  it('are refused by a client that cannot, and a device is made anew when the other side has changed its mind', async () => {
+    const hub = await openHub({ superPackets: true });
+    const unable = join(hub, 'right', 'sha256:right', { superPackets: false });
+    await expect(unable.client.done).rejects.toMatchObject({ code: 'VNIC_TUNNEL_REFUSED' });
+    const hubs = [hub];
+    const left = join(hub, 'left', 'sha256:left', {
+      connect: async () => {
+        const [near, far] = createLinkPair({ medium: 'ip', mtu: 65_535 });
+        hubs[0]?.server.serve({ link: far, peer: 'left', fingerprint: 'sha256:left' });
+        return { link: near, peer: 'hub' };
+      },
+    });
+    await established(left);
+    expect(await pings('left', '10.9.0.1')).toBe(true);
+    await hub.server.close();
+    hubs[0] = await openHub();
+    await established(left, 2);
+    expect(await pings('left', '10.9.0.1')).toBe(true);
+  });
+});
 
 describe('a tunnel', () => {
   it('hands out addresses, routes and MTU, and carries IPv4 and IPv6 both ways', async () => {

@@ -7,7 +7,7 @@ import { parseTunnelClient } from '../tunnel-client-entry.ts';
 import { runTunnelConnect } from '../tunnel-connect.ts';
 import { runTunnelListen } from '../tunnel-listen.ts';
 import type { TunnelOptions } from '../tunnel-options.ts';
-import { option, parseCidr, parseText, repeatableOption, wholeNumber } from '../values.ts';
+import { oneOf, option, parseCidr, parseText, repeatableOption, wholeNumber } from '../values.ts';
 
 const ofBoth = [
   'tap',
@@ -19,6 +19,7 @@ const ofBoth = [
   'key',
   'ca',
   'insecure',
+  'offload',
   'quiet',
   'json',
 ] as const;
@@ -93,6 +94,9 @@ export function define(command: Command): void {
     .option('--default-route', 'connect: send everything through the tunnel, but for its own connection')
     .option('--kill-switch', 'connect: with --default-route: let nothing past it, also while it is down')
     .option('--once', 'connect: end with the first connection that ends')
+    .addOption(
+      option('--offload <offload>', 'off: carry no super-packets, 64 KiB of a flow at once', oneOf('on', 'off')),
+    )
     .option('-q, --quiet', 'print nothing')
     .option('--json', 'an object a line: what happens, and the totals at the end')
     .addHelpText('after', HELP)
