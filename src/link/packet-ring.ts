@@ -11,6 +11,7 @@
 
 import { DESCRIPTOR_WORDS, PACKET_ALIGNMENT, type PacketBatch } from './packet-batch.ts';
 
+/** The queue; see above. */
 export class PacketRing {
   readonly #slab: Uint8Array;
   readonly #offsets: Uint32Array;

@@ -59,6 +59,7 @@ export interface TunnelClientOptions extends Pick<ForwardOptions, 'policy' | 'qu
   readonly clock: TunnelClock;
   /** Connects. What it throws is a reason to try again, but for a few codes (`isFinal`). */
   connect(signal: AbortSignal): Promise<TunnelCarrier>;
+  /** Told of what happens, as it happens. */
   onEvent?(event: TunnelClientEvent): void;
 }
 

@@ -87,6 +87,7 @@ export interface TunnelServerOptions {
   /** What leaves this machine from the tunnel's subnets has this machine's address; implies `forwarding`. Default false. */
   readonly masquerade?: boolean;
   readonly clock: TunnelClock;
+  /** Told of what happens, as it happens. */
   onEvent?(event: TunnelServerEvent): void;
 }
 
