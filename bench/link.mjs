@@ -1,16 +1,8 @@
 /** Tunnels in the clear: two hosts, a TUN device and a program at each, a network between them. */
 
 import { inRoot } from '../scripts/process.mjs';
-import { answers, ip, lasting, linkExists, stream, warmingUp } from './lib/network.mjs';
-import { cpuSeconds, pinned, until } from './lib/processes.mjs';
-import { rangeCell, table } from './lib/tables.mjs';
-import { inTurn, runnable, undisturbed } from './lib/turns.mjs';
+import { inner, measureTunnels, outer, PORT } from './lib/hosts.mjs';
 import { unlessSocat } from './lib/wires.mjs';
-
-const FAR = 'far';
-const outer = { near: '192.0.2.1', far: '192.0.2.2' };
-const inner = { near: '10.9.0.1', far: '10.9.0.2' };
-const PORT = 7000;
 
 export const title = 'Link: two hosts, a device and a program at each, TCP through the tunnel between them';
 export const about =
@@ -48,56 +40,4 @@ function kinds() {
   ];
 }
 
-export async function run({ rounds, seconds }) {
-  ip('netns', 'add', FAR);
-  try {
-    joinHosts();
-    const server = pinned('0', ['ip', 'netns', 'exec', FAR, 'iperf3', '-s'], { stdio: 'ignore' });
-    try {
-      const present = runnable(kinds());
-      const results = await inTurn(present, rounds, (kind) => measure(kind, seconds));
-      const cell = ({ name, baseline }, key, digits) => rangeCell(results, name, baseline?.name ?? name, key, digits);
-      return table(
-        ['program, carrier', 'TCP, Gbit/s', 'CPU s a GB'],
-        present.map((kind) => [kind.name, cell(kind, 'gigabits', 2), cell(kind, 'cpuPerGb', 2)]),
-      );
-    } finally {
-      await server.stop();
-    }
-  } finally {
-    ip('netns', 'delete', FAR);
-  }
-}
-
-function joinHosts() {
-  ip('link', 'add', 'out0', 'type', 'veth', 'peer', 'name', 'out1', 'netns', FAR);
-  for (const [namespace, name, address] of [
-    [[], 'out0', outer.near],
-    [['-n', FAR], 'out1', outer.far],
-  ]) {
-    ip(...namespace, 'address', 'add', `${address}/24`, 'dev', name);
-    ip(...namespace, 'link', 'set', name, 'up');
-  }
-}
-
-async function measure({ near, far }, seconds) {
-  const there = pinned(1, ['ip', 'netns', 'exec', FAR, ...far]);
-  const here = pinned(0, waiting(near));
-  try {
-    await until(() => linkExists('bench'));
-    await answers(inner.far);
-    await stream(inner.far, ...warmingUp(seconds));
-    return await undisturbed(async () => {
-      const cpu = () => cpuSeconds(here.pid) + cpuSeconds(there.pid);
-      const before = cpu();
-      const { bytes, gigabits } = await stream(inner.far, ...lasting(seconds));
-      return { gigabits, cpuPerGb: (cpu() - before) / (bytes / 1e9) };
-    });
-  } finally {
-    await Promise.all([here.stop(), there.stop()]);
-    await until(() => !linkExists('bench'));
-  }
-}
-
-/** The listening side is there first. */
-const waiting = (command) => ['sh', '-c', 'sleep 1; exec "$@"', 'sh', ...command];
+export const run = (options) => measureTunnels(kinds(), options);

@@ -35,6 +35,7 @@ const order = [
   'queues',
   'udp',
   'link',
+  'tunnel',
   'aead',
   'apply',
 ];

@@ -29,6 +29,8 @@ const peers = [
   ['setarch', 'util-linux'],
   ['openssl', 'openssl'],
   ['socat', 'socat'],
+  ['openvpn', 'openvpn'],
+  ['openssl', 'openssl'],
   ['strace', 'strace'],
   ['valgrind', 'valgrind'],
   ['/usr/lib/debug', 'libc6-dbg'],
@@ -57,6 +59,8 @@ export const benchPeers = [
   ['/usr/include/liburing.h', 'liburing-dev'],
   ['/usr/bin/python3', 'python3'],
   ['socat', 'socat'],
+  ['openvpn', 'openvpn'],
+  ['openssl', 'openssl'],
   ['perf', 'linux-perf'],
 ];
 
