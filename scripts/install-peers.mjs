@@ -29,6 +29,7 @@ const peers = [
   ['setarch', 'util-linux'],
   ['openssl', 'openssl'],
   ['socat', 'socat'],
+  ['/usr/lib/python3/dist-packages/websockets', 'python3-websockets'],
   ['strace', 'strace'],
   ['valgrind', 'valgrind'],
   ['/usr/lib/debug', 'libc6-dbg'],
