@@ -31,6 +31,7 @@ const peers = [
   ['socat', 'socat'],
   ['openvpn', 'openvpn'],
   ['openssl', 'openssl'],
+  ['/usr/lib/python3/dist-packages/websockets', 'python3-websockets'],
   ['strace', 'strace'],
   ['valgrind', 'valgrind'],
   ['/usr/lib/debug', 'libc6-dbg'],

@@ -49,7 +49,7 @@ export const commandList: readonly CommandEntry[] = [
   },
   {
     name: 'link',
-    summary: 'join two ends: devices, UDP, TCP, Unix sockets, QEMU, programs',
+    summary: 'join two ends: devices, UDP, TCP, TLS, WebSockets, Unix sockets, QEMU, programs',
     group: PACKETS,
     load: () => import('./commands/link.ts'),
   },
@@ -58,6 +58,12 @@ export const commandList: readonly CommandEntry[] = [
     summary: 'join hosts by TLS: a device at each, addresses and routes handed out',
     group: PACKETS,
     load: () => import('./commands/tunnel.ts'),
+  },
+  {
+    name: 'identity',
+    summary: 'show the key of this machine, and say whose keys it trusts',
+    group: PACKETS,
+    load: () => import('./commands/identity.ts'),
   },
   {
     name: 'create',

@@ -1,6 +1,6 @@
 /**
- * Commands named after what they work on (`vnic route`, `vnic neigh`, …): the first argument says what to do, `list` when
- * there is none. Which options go with which action is checked here, so that none is silently without effect.
+ * Commands named after what they work on (`vnic route`, `vnic neigh`, …): the first argument says what to do, the first of
+ * its actions when there is none. Which options go with which action is checked here, so that none is silently without effect.
  */
 
 import { Argument, type Command } from 'commander';
@@ -21,6 +21,7 @@ export interface NounAction<Options> {
 /**
  * Gives the command its two arguments and its action.
  * @param subject placeholder of the second argument, such as `destination`
+ * @param actions the first is the one that is done when none is named
  */
 export function defineNoun<Options extends object>(
   command: Command,
@@ -29,7 +30,7 @@ export function defineNoun<Options extends object>(
 ): Command {
   const verbs = Object.keys(actions);
   return command
-    .addArgument(new Argument('[action]', `${verbs.join(', ')}; default list`).choices(verbs).default('list'))
+    .addArgument(new Argument('[action]', `${verbs.join(', ')}; default ${verbs[0]}`).choices(verbs).default(verbs[0]))
     .argument(`[${subject}]`, 'what to do it with')
     .action(async (verb: string, name: string | undefined, options: Options) => {
       const action = actions[verb] as NounAction<Options>;

@@ -11,6 +11,8 @@ export interface EndKindInfo {
   readonly whereIsRest?: true;
   readonly isHostPort?: true;
   readonly isListener?: true;
+  /** The port may be followed by the path of a request. */
+  readonly hasPath?: true;
   /** Names of options with what they take: `flag` for nothing. */
   readonly options: Readonly<Record<string, string>>;
   /** `any`: whatever the other end carries. */
@@ -26,6 +28,15 @@ const ofDevice = {
   offload: 'off',
 } as const;
 const ofStream = { framing: 'length', mtu: '1400', medium: 'ip' } as const;
+const ofIdentity = { cert: '/etc/vnic/host.pem', key: '/etc/vnic/host.key' } as const;
+const ofTlsClient = {
+  pin: 'sha256:…',
+  ca: '/etc/vnic/ca.pem',
+  servername: 'vpn.example',
+  insecure: 'flag',
+  ...ofIdentity,
+} as const;
+const ofTlsListener = { allow: 'sha256:…', ca: '/etc/vnic/ca.pem', insecure: 'flag', ...ofIdentity } as const;
 const ofDatagrams = { mtu: '1400', medium: 'ip' } as const;
 
 /** The word that an end begins with. */
@@ -36,6 +47,11 @@ export type EndKind =
   | 'udp-listen'
   | 'tcp'
   | 'tcp-listen'
+  | 'tls'
+  | 'tls-listen'
+  | 'ws'
+  | 'wss'
+  | 'ws-listen'
   | 'unix'
   | 'unix-listen'
   | 'qemu'
@@ -96,6 +112,51 @@ export const endKinds: Readonly<Record<EndKind, EndKindInfo>> = {
     options: ofStream,
     medium: 'any',
     example: 'tcp-listen:7000',
+  },
+  tls: {
+    about: 'a TLS 1.3 connection to a server whose key is pinned, made again when it ends',
+    where: 'HOST:PORT',
+    isHostPort: true,
+    options: { ...ofTlsClient, ...ofStream },
+    medium: 'any',
+    example: 'tls:192.0.2.1:7000',
+  },
+  'tls-listen': {
+    about: 'a TLS 1.3 connection that a client with an allowed key makes',
+    where: '[HOST:]PORT',
+    isHostPort: true,
+    isListener: true,
+    options: { ...ofTlsListener, ...ofStream },
+    medium: 'any',
+    example: 'tls-listen:7000',
+  },
+  ws: {
+    about: 'a packet a WebSocket message, in the clear',
+    where: 'HOST:PORT[/PATH]',
+    isHostPort: true,
+    hasPath: true,
+    options: ofDatagrams,
+    medium: 'any',
+    example: 'ws:192.0.2.1:8080/vnic',
+  },
+  wss: {
+    about: 'the same over TLS, to a server whose key is pinned',
+    where: 'HOST:PORT[/PATH]',
+    isHostPort: true,
+    hasPath: true,
+    options: { ...ofTlsClient, ...ofDatagrams },
+    medium: 'any',
+    example: 'wss:192.0.2.1:443/vnic',
+  },
+  'ws-listen': {
+    about: 'a WebSocket that somebody opens; with the flag tls, a client with an allowed key',
+    where: '[HOST:]PORT[/PATH]',
+    isHostPort: true,
+    hasPath: true,
+    isListener: true,
+    options: { tls: 'flag', origin: 'https://vpn.example', ...ofTlsListener, ...ofDatagrams },
+    medium: 'any',
+    example: 'ws-listen:8080/vnic',
   },
   unix: {
     about: 'a connection to a Unix socket',

@@ -60,7 +60,7 @@ export function parseEnd(text: string): EndSpec {
     throw mistake(text, text.length, 1, `${head} needs ${info.where}`, { hint: `For example ${info.example}.` });
   }
   const spec: EndSpec = { kind: head, where, options: readOptions(text, head, info, options, optionsAt), text };
-  if (info.isHostPort) parseHostPort(spec, whereAt);
+  if (info.isHostPort) parseHostPort(info.hasPath ? splitPath(spec).spec : spec, whereAt);
   return spec;
 }
 
@@ -105,6 +105,14 @@ export function parseHostPort({ kind, where, text }: EndSpec, at: number = kind.
     });
   }
   return { host, port };
+}
+
+/** An end without the path behind its port, and that path; undefined where there is none. */
+export function splitPath(spec: EndSpec): { readonly spec: EndSpec; readonly path: string | undefined } {
+  const where = spec.where.replace(/^\/\//, '');
+  const slash = where.indexOf('/');
+  if (slash < 0) return { spec: { ...spec, where }, path: undefined };
+  return { spec: { ...spec, where: where.slice(0, slash) }, path: where.slice(slash) };
 }
 
 /** The place of a mistake: `cause` of a VNIC_INVALID_END. */

@@ -5,12 +5,14 @@ import type { EndSpec } from './end-spec.ts';
 import { openDeviceEnd } from './kinds/device.ts';
 import { openEcho, openNull } from './kinds/in-memory.ts';
 import { openStreamEnd } from './kinds/stream.ts';
+import { openTlsEnd } from './kinds/tls.ts';
 import { openUdpEnd } from './kinds/udp.ts';
+import { openWebSocketEnd } from './kinds/websocket.ts';
 
 /**
  * Opens an end.
- * @throws VNIC_INVALID_END, VNIC_PEER_UNREACHABLE (of a datagram end, or with `once`), VNIC_SYSTEM_CALL, VNIC_PROGRAM_MISSING; what `openDevice`
- *   throws
+ * @throws VNIC_INVALID_END, VNIC_PEER_UNREACHABLE (of a datagram end, or with `once`), VNIC_SYSTEM_CALL, VNIC_PROGRAM_MISSING,
+ *   VNIC_IDENTITY; with `once` VNIC_PEER_CHANGED, VNIC_PEER_UNTRUSTED; what `openDevice` throws
  */
 export async function openEnd(spec: EndSpec, options: OpenEndOptions): Promise<OpenEnd> {
   switch (spec.kind) {
@@ -24,6 +26,13 @@ export async function openEnd(spec: EndSpec, options: OpenEndOptions): Promise<O
       return openEcho(spec, options);
     case 'null':
       return openNull(spec, options);
+    case 'tls':
+    case 'tls-listen':
+      return openTlsEnd(spec, options);
+    case 'ws':
+    case 'wss':
+    case 'ws-listen':
+      return openWebSocketEnd(spec, options);
     case 'tcp':
     case 'tcp-listen':
     case 'unix':

@@ -51,6 +51,14 @@ export function readIdentity(files: { readonly certificateFile: string; readonly
   return identityOf({ text: certificate, path: certificateFile }, { text: key, path: keyFile });
 }
 
+/** Reads the certificates of authorities: a PEM file. @throws VNIC_IDENTITY */
+export function readAuthorities(path: string): string {
+  const text = blocks(readPublic(path), 'CERTIFICATE');
+  if (text === '') throw unusable(path, 'it has no certificate', 'Give a PEM file that has one.');
+  for (const block of text.split(/(?=-----BEGIN)/)) parseCertificate(block, path);
+  return text;
+}
+
 /** Reads the identity that vnic has made: one file that only its owner may read. @throws VNIC_IDENTITY; ENOENT as it is */
 export function readOwnIdentity(path: string): Identity {
   const text = readSecret(path, OF_GROUP_AND_OTHERS, { missingOk: true });
@@ -139,7 +147,7 @@ function readSecret(path: string, forbidden: number, { missingOk = false } = {})
 }
 
 /** A file that is no secret. @throws VNIC_IDENTITY */
-export function readPublic(path: string): string {
+function readPublic(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (cause) {

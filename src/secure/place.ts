@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net';
 
 import { IpAddress, VnicError } from '../base/index.ts';
+import type { Identity } from '../identity/index.ts';
 
 /** A host and a port. */
 export interface SecureAddress {
@@ -44,6 +45,17 @@ export function unreachable(place: string, cause: Error): VnicError {
     hint: 'See that the other side listens there, and that nothing on the way forbids it.',
     ...(isSystem && { errno: code, syscall: 'connect' }),
     cause,
+  });
+}
+
+/** The error of a server that has proved who it is, and then ended the connection without a word. */
+export function notAdmitted(place: string, identity: Pick<Identity, 'fingerprint'> | undefined): VnicError {
+  const fingerprint = identity?.fingerprint;
+  const key = fingerprint === undefined ? 'a client without a certificate' : `the key of this side, ${fingerprint}`;
+  return new VnicError('VNIC_PEER_UNREACHABLE', {
+    attempted: `connect to ${place}`,
+    reason: `it has ended the connection before it said anything; it may not allow ${key}`,
+    hint: fingerprint === undefined ? 'Show one.' : `If so, allow it there: \`vnic identity allow ${fingerprint}\`.`,
   });
 }
 

@@ -110,6 +110,11 @@ export class StreamLink extends BaseLink {
     return () => void this.#ended.delete(handler);
   }
 
+  /** Ends the link for good: whoever waits, or calls later, gets this error. */
+  override fail(error: VnicError): void {
+    super.fail(error);
+  }
+
   protected override readNow(batch: PacketBatch): number {
     const decoder = this.#decoder;
     const stream = this.#stream;

@@ -6,7 +6,14 @@ import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
 
 import { aborted, throwIfAborted, VnicError } from '../base/index.ts';
-import { connectTls, formatPlace, type SecureAddress, type TlsConnectOptions, unreachable } from '../secure/index.ts';
+import {
+  connectTls,
+  formatPlace,
+  notAdmitted,
+  type SecureAddress,
+  type TlsConnectOptions,
+  unreachable,
+} from '../secure/index.ts';
 import type { WebSocketChannel } from './channel.ts';
 import { channelOf, socketOptions } from './open-channel.ts';
 
@@ -74,7 +81,10 @@ function upgrade(
       reject(error);
     };
     const onAbort = (): void => give(aborted(signal as AbortSignal, attempted));
-    const onError = (error: Error): void => give(unreachable(peer, error));
+    const onError = (error: Error): void => {
+      const isReset = (error as NodeJS.ErrnoException).code === 'ECONNRESET';
+      give(isReset && options.tls !== undefined ? notAdmitted(peer, options.tls.identity) : unreachable(peer, error));
+    };
     let below = stream;
     signal?.addEventListener('abort', onAbort, { once: true });
     socket.once('error', onError);

@@ -24,7 +24,7 @@ export function define(command: Command): void {
   command
     .description(
       'Join two ends: what comes from one goes to the other, both ways, until Ctrl-C. Devices that it makes are removed on exit; ' +
-        'a connection that ends is made again, and what is sent meanwhile is lost and counted. Nothing is encrypted.',
+        'a connection that ends is made again, and what is sent meanwhile is lost and counted. Only tls, wss, and ws-listen with tls encrypt.',
     )
     .argument('<a>', 'an end: KIND[:WHERE][,OPTION=VALUE…]')
     .argument('<b>', 'the other')
@@ -66,6 +66,7 @@ Examples:
   sudo vnic link tun:tun0,address=10.0.0.1/24 echo:10.0.0.2
   sudo vnic link tun:tun0,address=10.9.0.1/24 udp:192.0.2.1:7000        one host
   sudo vnic link tun:tun0,address=10.9.0.2/24 udp-listen:7000           the other
+  sudo vnic link tun:tun0,address=10.9.0.1/24 tls:192.0.2.1:7000
   sudo vnic link tap:tap0,bridge=br0 qemu-listen:/run/vm.sock
   sudo vnic link tun:tun0,address=10.9.0.1/24 'exec:ssh host vnic link stdio tun:tun0'`;
 
@@ -147,7 +148,33 @@ function eventText(event: CarrierEvent): string {
       return `${style('dim', 'waiting')} ${link}: ${printable(event.error.reason)}; again in ${(event.delayMs / 1000).toFixed(1)} s`;
     case 'refused':
       return `${style('yellow', 'refused')} ${link}: ${printable(event.peer)}, since another is connected`;
+    case 'identity':
+      return identityText(link, event.fingerprint, event.allowed);
+    case 'pinned':
+      return (
+        `${style('yellow', 'new')}     ${link}: ${printable(event.peer)} has the key ${event.fingerprint}, which is expected from now on; ` +
+        'compare it with `vnic identity` there'
+      );
+    case 'unallowed':
+      return unallowedText(link, event);
   }
+}
+
+function identityText(link: string, fingerprint: string, allowed: number | undefined): string {
+  const own = `${style('dim', 'key')}     ${link}: ${fingerprint}`;
+  if (allowed === undefined) return own;
+  if (allowed > 0) return `${own}; ${allowed} ${allowed === 1 ? 'key' : 'keys'} may connect`;
+  return `${own}; no key may connect yet: \`vnic identity allow FINGERPRINT\` with that of \`vnic identity\` on the other side`;
+}
+
+function unallowedText(link: string, event: Extract<CarrierEvent, { readonly event: 'unallowed' }>): string {
+  const { peer, fingerprint, untold } = event;
+  const why =
+    fingerprint === undefined
+      ? 'it has shown no certificate'
+      : `its key is not allowed; to let it in: \`vnic identity allow ${fingerprint}\``;
+  const more = untold === 0 ? '' : ` (and ${untold} more)`;
+  return `${style('yellow', 'refused')} ${link}: ${printable(peer)}, ${why}${more}`;
 }
 
 /** A line of rates at the bottom of a terminal; returns what takes it away. */

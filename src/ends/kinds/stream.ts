@@ -21,7 +21,26 @@ import {
 export async function openStreamEnd(spec: EndSpec, asked: OpenEndOptions): Promise<OpenEnd> {
   // Standard input that has ended does not come again.
   const options = { ...asked, once: asked.once || spec.kind === 'stdio' };
-  const { medium, once } = options;
+  const isListener = endKinds[spec.kind].isListener === true;
+  const address = addressOf(spec);
+  const label = address === undefined ? spec.kind : `${spec.kind} ${describeAddress(address)}`;
+  const link = streamLinkOf(spec, label, options);
+  const stop =
+    isListener && address !== undefined
+      ? await accept(link, address, options)
+      : await keepConnected(link, connectorOf(spec, address), options);
+  return {
+    link,
+    label,
+    close: async () => {
+      stop();
+      await link.close();
+    },
+  };
+}
+
+/** The link of a stream end, still without a stream. @throws VNIC_INVALID_END */
+export function streamLinkOf(spec: EndSpec, name: string, { medium, once }: OpenEndOptions): StreamLink {
   const isQemu = spec.kind === 'qemu' || spec.kind === 'qemu-listen';
   const framing =
     readOption(spec, 'framing', `one of ${Object.keys(framings).join(', ')}`, (text) => framings[text]) ??
@@ -37,23 +56,8 @@ export async function openStreamEnd(spec: EndSpec, asked: OpenEndOptions): Promi
       },
     );
   }
-  const isListener = endKinds[spec.kind].isListener === true;
-  const address = addressOf(spec);
-  const label = address === undefined ? spec.kind : `${spec.kind} ${describeAddress(address)}`;
   const mtu = Math.min(readMtu(spec) ?? DEFAULT_MTU, framing.maxPacketLen, MAX_FRAME_LEN);
-  const link = new StreamLink({ name: label, medium, framing, mtu, keep: !once });
-  const stop =
-    isListener && address !== undefined
-      ? await accept(link, address, options)
-      : await keepConnected(link, connectorOf(spec, address), options);
-  return {
-    link,
-    label,
-    close: async () => {
-      stop();
-      await link.close();
-    },
-  };
+  return new StreamLink({ name, medium, framing, mtu, keep: !once });
 }
 
 async function accept(link: StreamLink, address: StreamAddress, { onEvent }: OpenEndOptions): Promise<() => void> {
