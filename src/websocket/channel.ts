@@ -18,11 +18,11 @@ export interface WebSocketChannel {
   send(bytes: Uint8Array, onSent?: () => void): void;
   /** Holds back what is sent until `uncork`, so that it goes out in one piece. */
   cork(): void;
-  /** Sends what was held back. */
+  /** Sends what `cork` has held back. */
   uncork(): void;
-  /** Stops and goes on reading. */
+  /** Stops reading. */
   pause(): void;
-  /** Goes on after `pause`. */
+  /** Goes on reading. */
   resume(): void;
   /** Sends what was written and a close message, and ends within a second. Idempotent. */
   close(): void;
