@@ -11,7 +11,7 @@ import {
   readIdentity,
 } from '../identity/index.ts';
 import type { ServerTrust, TlsConnectOptions, TlsListenTrust } from '../secure/index.ts';
-import type { Attachable, CarrierPolicy } from './carrier.ts';
+import type { CarrierPolicy } from './carrier.ts';
 import { type EndSpec, mistake, readEach } from './end-spec.ts';
 
 /** What a client needs. */
@@ -55,23 +55,6 @@ export function readTlsListener(spec: EndSpec, name: string, { onEvent }: Carrie
       onEvent?.({ event: 'unallowed', link: name, peer, fingerprint, untold }),
     onError: (error) => {
       if (error instanceof VnicError) onEvent?.({ event: 'down', link: name, error });
-    },
-  };
-}
-
-/** Puts the likely reason where a server has ended a connection at once, which is all that TLS 1.3 tells a refused client. */
-export function explainEnds<Link extends Attachable<never> & { readonly counters: { readonly packetsRead: number } }>(
-  link: Link,
-  policy: CarrierPolicy,
-  explain: () => VnicError,
-): CarrierPolicy {
-  let before = 0;
-  return {
-    once: policy.once,
-    onEvent(event) {
-      if (event.event === 'up') before = link.counters.packetsRead;
-      const isMute = event.event === 'down' && link.counters.packetsRead === before && event.error.errno === undefined;
-      policy.onEvent?.(isMute ? { ...event, error: explain() } : event);
     },
   };
 }

@@ -54,7 +54,7 @@ export function notAdmitted(place: string, identity: Pick<Identity, 'fingerprint
   const key = fingerprint === undefined ? 'a client without a certificate' : `the key of this side, ${fingerprint}`;
   return new VnicError('VNIC_PEER_UNREACHABLE', {
     attempted: `connect to ${place}`,
-    reason: `it has ended the connection before it said anything; it may not allow ${key}`,
+    reason: `it has ended the connection before it said anything: it may have another peer, or not allow ${key}`,
     hint: fingerprint === undefined ? 'Show one.' : `If so, allow it there: \`vnic identity allow ${fingerprint}\`.`,
   });
 }

@@ -28,6 +28,12 @@ export interface StreamLinkOptions {
   readonly mtu?: number;
   /** Stay open without a stream. Default false: the link is gone when its stream ends. */
   readonly keep?: boolean;
+  /**
+   * What to tell when the other side has ended a stream in order, which by itself says nothing.
+   * @param packets how many it has brought
+   * @returns undefined to leave it at that
+   */
+  explainEnd?(packets: number): VnicError | undefined;
 }
 
 /** What the streams of a link have brought so far that was no packet. */
@@ -52,6 +58,8 @@ export class StreamLink extends BaseLink {
   readonly #freeSlabs: Uint8Array[];
   readonly #ended = new Set<(error: VnicError) => void>();
   readonly #totals = { streams: 0, tooLong: 0, malformed: 0 };
+  readonly #explainEnd: StreamLinkOptions['explainEnd'];
+  #readBefore = 0;
   #stream: Duplex | undefined;
   #decoder: FrameDecoder | undefined;
   #chunk: Uint8Array = new Uint8Array(0);
@@ -64,8 +72,9 @@ export class StreamLink extends BaseLink {
   #wantsWritable = false;
   #turnPending = false;
 
-  constructor({ name, medium, framing, mtu = DEFAULT_MTU, keep = false }: StreamLinkOptions) {
+  constructor({ name, medium, framing, mtu = DEFAULT_MTU, keep = false, explainEnd }: StreamLinkOptions) {
     super({ name, medium });
+    this.#explainEnd = explainEnd;
     this.mtu = mtu;
     this.#framing = framing;
     this.#keep = keep;
@@ -96,6 +105,7 @@ export class StreamLink extends BaseLink {
     this.#stream = stream;
     this.#decoder = this.#framing.decoder(this.#maxLen);
     this.#totals.streams++;
+    this.#readBefore = this.counters.packetsRead;
     const onEnd = (error?: unknown): void => this.#onStreamEnd(stream, error instanceof Error ? error : undefined);
     stream.on('readable', () => this.#onReadable(stream));
     stream.on('end', onEnd).on('close', onEnd).on('error', onEnd);
@@ -236,12 +246,18 @@ export class StreamLink extends BaseLink {
   }
 
   #finishStream(): void {
-    const error = isVnicError(this.#cause) ? this.#cause : streamEnded(this.name, this.#cause);
+    const error = this.#whyEnded(this.#cause);
     this.#detach();
     this.events.emit('down', undefined);
     for (const handler of this.#ended) handler(error);
     if (!this.#keep) this.fail(error);
     else this.#onRoom();
+  }
+
+  #whyEnded(cause: Error | undefined): VnicError {
+    if (isVnicError(cause)) return cause;
+    const packets = this.counters.packetsRead - this.#readBefore;
+    return (cause === undefined ? this.#explainEnd?.(packets) : undefined) ?? streamEnded(this.name, cause);
   }
 
   #detach(): void {

@@ -185,7 +185,9 @@ describe('trust', () => {
     const here = link(`tun:t0,${near}`, nearEnd);
     const key = await keyOf('near');
     await there.until(new RegExp(`refused .*to let it in: \`vnic identity allow ${key}\``));
-    await here.until(new RegExp(`it may not allow the key of this side, ${key}`));
+    await here.until(new RegExp(`not allow the key of this side, ${key}`));
+    const once = await runVnic(['link', '--once', 'null', nearEnd], { env: environment('near') });
+    expect(once).toMatchObject({ status: 75, stderr: expect.stringContaining(`hint: If so, allow it there`) });
     expect((await identity('far', 'allow', key)).status).toBe(0);
     await there.until(/up /);
     expect(await pings('10.9.0.2')).toBe(true);

@@ -2,7 +2,7 @@
 
 import { framings, lengthFraming, qemuFraming } from '../../framing/index.ts';
 import { MAX_FRAME_LEN } from '../../link/index.ts';
-import { StreamLink } from '../../transport/index.ts';
+import { StreamLink, type StreamLinkOptions } from '../../transport/index.ts';
 import { type Connected, keepConnected, offer } from '../carrier.ts';
 import type { OpenEnd, OpenEndOptions } from '../end.ts';
 import { endKinds } from '../end-kinds.ts';
@@ -40,7 +40,12 @@ export async function openStreamEnd(spec: EndSpec, asked: OpenEndOptions): Promi
 }
 
 /** The link of a stream end, still without a stream. @throws VNIC_INVALID_END */
-export function streamLinkOf(spec: EndSpec, name: string, { medium, once }: OpenEndOptions): StreamLink {
+export function streamLinkOf(
+  spec: EndSpec,
+  name: string,
+  { medium, once }: OpenEndOptions,
+  more: Pick<StreamLinkOptions, 'explainEnd'> = {},
+): StreamLink {
   const isQemu = spec.kind === 'qemu' || spec.kind === 'qemu-listen';
   const framing =
     readOption(spec, 'framing', `one of ${Object.keys(framings).join(', ')}`, (text) => framings[text]) ??
@@ -57,7 +62,7 @@ export function streamLinkOf(spec: EndSpec, name: string, { medium, once }: Open
     );
   }
   const mtu = Math.min(readMtu(spec) ?? DEFAULT_MTU, framing.maxPacketLen, MAX_FRAME_LEN);
-  return new StreamLink({ name, medium, framing, mtu, keep: !once });
+  return new StreamLink({ name, medium, framing, mtu, keep: !once, ...more });
 }
 
 async function accept(link: StreamLink, address: StreamAddress, { onEvent }: OpenEndOptions): Promise<() => void> {
