@@ -30,7 +30,6 @@ const peers = [
   ['openssl', 'openssl'],
   ['socat', 'socat'],
   ['openvpn', 'openvpn'],
-  ['openssl', 'openssl'],
   ['/usr/lib/python3/dist-packages/websockets', 'python3-websockets'],
   ['strace', 'strace'],
   ['valgrind', 'valgrind'],
