@@ -20,10 +20,11 @@ const layers = {
   netdev: ['base', 'netns', 'netlink', 'tun', 'native', 'crypto'],
   changes: ['base', 'netns', 'netlink', 'tun'],
   journal: ['base', 'native', 'netlink', 'changes'],
-  config: ['base', 'netlink'],
+  ends: ['base', 'link', 'framing', 'netlink', 'tun', 'transport', 'host', 'netdev', 'identity', 'secure', 'websocket'],
+  config: ['base', 'netlink', 'ends'],
   state: ['base', 'netns', 'netlink', 'netdev', 'changes', 'journal', 'config'],
   diagnosis: ['base', 'netns', 'netlink', 'tun', 'netdev'],
-  service: ['base', 'native', 'netns', 'netlink', 'changes', 'journal', 'config', 'state'],
+  service: ['base', 'link', 'native', 'netns', 'netlink', 'netdev', 'changes', 'journal', 'ends', 'config', 'state'],
   tunnel: [
     'base',
     'wire',
@@ -40,7 +41,6 @@ const layers = {
     'secure',
     'websocket',
   ],
-  ends: ['base', 'link', 'framing', 'netlink', 'tun', 'transport', 'host', 'netdev', 'identity', 'secure', 'websocket'],
   testing: ['base', 'wire', 'link', 'host', 'crypto'],
   cli: [
     'base',

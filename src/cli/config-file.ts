@@ -90,3 +90,10 @@ export async function printRemarks(plan: Pick<Plan, 'left' | 'unnamed' | 'confli
 export async function printChanges(changes: readonly Change[]): Promise<void> {
   for (const line of await changeLines(changes)) print(line);
 }
+
+/** Lines that say which links there are, and that they run elsewhere. */
+export function linkLines({ links }: Pick<Config, 'links'>): string[] {
+  return links.map(({ name, ends: [a, b] }) =>
+    printable(`link ${name}: ${a} and ${b}, carried while \`vnic run\` runs`),
+  );
+}

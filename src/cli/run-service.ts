@@ -15,11 +15,14 @@ import { constants } from 'node:os';
 import { isVnicError } from '../base/index.ts';
 import { undoAbandoned } from '../journal/index.ts';
 import {
+  type ControlSocket,
+  controlPath,
   FileWatch,
   isRestart,
   type Log,
   monotonicUsec,
   type Notifier,
+  openControlSocket,
   openNotifier,
   openRunFile,
   type RunFile,
@@ -52,6 +55,7 @@ export async function runService(options: RunServiceOptions): Promise<void> {
     onStatus: (status) => tell(status, notifier, runFile),
   });
   const ending = watchSignals(supervisor);
+  const control = await openControl(path, supervisor, log);
   const stopWatchdog = startWatchdog(supervisor, notifier);
   let start: () => void = () => undefined;
   const ready = new Promise<void>((resolve) => {
@@ -70,7 +74,25 @@ export async function runService(options: RunServiceOptions): Promise<void> {
     // After a start that failed it would go on listening.
     await supervisor.stop({ keep: true });
     stopWatchdog();
+    await control?.close();
     if (pidFile !== undefined) remove(pidFile);
+  }
+}
+
+/** Where it is asked how it is. Without it the service is none the worse. */
+async function openControl(path: string, supervisor: Supervisor, log: Log): Promise<ControlSocket | undefined> {
+  try {
+    return await openControlSocket(controlPath(path), {
+      status: () => {
+        const { state, text } = supervisor.status;
+        return { state, text, running: supervisor.running };
+      },
+    });
+  } catch (error) {
+    if (!isVnicError(error)) throw error;
+    const { code, message, hint } = error;
+    log({ level: 'warn', event: 'no-control', message, fields: { code, hint } });
+    return undefined;
   }
 }
 

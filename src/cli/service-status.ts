@@ -1,6 +1,7 @@
-/** `vnic service status`: how the service is, what its devices carry; exit statuses of LSB. */
+/** `vnic service status`: how the service is, what its devices and links carry, once or again and again; exit statuses of LSB. */
 
 import { existsSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { Kernel, namespaceInode } from '../changes/index.ts';
 import { type Config, type DeviceConfig, readConfig } from '../config/index.ts';
@@ -15,10 +16,13 @@ import {
   type ServiceManager,
 } from '../service/index.ts';
 import { journalPath } from '../state/index.ts';
+import { interruption } from './interruption.ts';
 import { print, printable, printJson, type StyleFormat, style } from './output.ts';
 import { reportError } from './report-error.ts';
+import { LinkSource, type LinkStatus, linkLines } from './service-links.ts';
 import { symbols } from './symbols.ts';
 import { formatTable } from './table.ts';
+import { Screen } from './top-screen.ts';
 
 /** LSB Core 5.0, 22.2 "Init Script Actions". */
 const LsbStatus = { running: 0, deadWithPidFile: 1, deadWithLock: 2, stopped: 3 } as const;
@@ -53,6 +57,8 @@ interface StatusOptions {
   readonly manager: ServiceManager;
   readonly json: boolean;
   readonly file?: string;
+  /** Every so many seconds, until it is interrupted. */
+  readonly watch?: number;
 }
 
 /** Prints it and sets the exit status. */
@@ -66,27 +72,81 @@ export async function serviceStatus(options: StatusOptions): Promise<void> {
 }
 
 async function tellStatus(options: StatusOptions): Promise<void> {
-  const { manager } = options;
-  const installed = installedService({ manager });
+  const installed = installedService({ manager: options.manager });
   const config = journalPath(options.file ?? installed?.config);
-  const run = findRun(config);
-  const condition = conditionOf(run.state, manager);
-  const info = run.state === 'none' ? undefined : run.info;
-  const devices = await devicesOf(config);
-  if (options.json) {
-    printJson({
-      state: condition === 'running' ? (info?.state ?? 'starting') : condition === 'stopped' ? 'stopped' : 'dead',
-      manager,
-      config,
-      installed: installed ?? null,
-      enabled: installed === undefined ? false : (isEnabled(manager) ?? null),
-      run: info ?? null,
-      devices,
-    });
-  } else {
-    printStatus(condition, { config, installed, manager, info, devices });
+  using source = new LinkSource(config);
+  const look = (): Promise<Found> => find({ config, installed, manager: options.manager, source });
+  if (options.watch !== undefined) return watchStatus(look, { ...options, watch: options.watch });
+  const found = await look();
+  if (options.json) printJson(statusJson(found));
+  else print(statusLines(found).join('\n'));
+  process.exitCode = LsbStatus[found.condition];
+}
+
+/** Redrawn on a terminal, one after the other elsewhere. */
+async function watchStatus(
+  look: () => Promise<Found>,
+  { json, watch }: { json: boolean; watch: number },
+): Promise<void> {
+  const signal = interruption();
+  const screen = process.stdout.isTTY && !json ? new Screen(process.stdout) : undefined;
+  try {
+    while (!signal.aborted) {
+      const found = await look();
+      if (json) print(JSON.stringify({ time: new Date().toISOString(), ...statusJson(found) }));
+      else if (screen === undefined) print(`${statusLines(found).join('\n')}\n`);
+      else
+        screen.draw([
+          `vnic service status  ${new Date().toTimeString().slice(0, 8)}  Ctrl-C ends it`,
+          '',
+          ...statusLines(found),
+        ]);
+      await delay(watch * 1000, undefined, { signal }).catch(() => undefined);
+    }
+  } finally {
+    screen?.close();
   }
-  process.exitCode = LsbStatus[condition];
+}
+
+/** All that there is to tell. */
+interface Found {
+  readonly condition: Condition;
+  readonly config: string;
+  readonly installed: InstalledService | undefined;
+  readonly manager: ServiceManager;
+  readonly info: RunInfo | undefined;
+  readonly devices: readonly DeviceStatus[];
+  readonly links: readonly LinkStatus[];
+}
+
+interface Place extends Pick<Found, 'config' | 'installed' | 'manager'> {
+  readonly source: LinkSource;
+}
+
+async function find({ source, ...place }: Place): Promise<Found> {
+  const run = findRun(place.config);
+  const condition = conditionOf(run.state, place.manager);
+  const config = await configOf(place.config);
+  return {
+    ...place,
+    condition,
+    info: run.state === 'none' ? undefined : run.info,
+    devices: config === undefined ? [] : await devicesOf(config),
+    links: await source.read({ config, isRunning: condition === 'running' }),
+  };
+}
+
+function statusJson({ condition, config, installed, manager, info, devices, links }: Found): object {
+  return {
+    state: condition === 'running' ? (info?.state ?? 'starting') : condition === 'stopped' ? 'stopped' : 'dead',
+    manager,
+    config,
+    installed: installed ?? null,
+    enabled: installed === undefined ? false : (isEnabled(manager) ?? null),
+    run: info ?? null,
+    devices,
+    links,
+  };
 }
 
 function conditionOf(state: ReturnType<typeof findRun>['state'], manager: ServiceManager): Condition {
@@ -95,17 +155,7 @@ function conditionOf(state: ReturnType<typeof findRun>['state'], manager: Servic
   return manager === 'init' && existsSync(INIT_LOCK_FILE) ? 'deadWithLock' : 'stopped';
 }
 
-function printStatus(
-  condition: Condition,
-  found: {
-    readonly config: string;
-    readonly installed: InstalledService | undefined;
-    readonly manager: ServiceManager;
-    readonly info: RunInfo | undefined;
-    readonly devices: readonly DeviceStatus[];
-  },
-): void {
-  const { config, installed, manager, info, devices } = found;
+function statusLines({ condition, config, installed, manager, info, devices, links }: Found): string[] {
   const { text, colour } = conditions[condition];
   const isRunning = condition === 'running';
   const rows: (readonly [string, string])[] = [
@@ -122,8 +172,11 @@ function printStatus(
     if (isRunning) rows.push(['process', `${info.process.pid}, since ${info.since}`], ['says', printable(info.text)]);
     rows.push(['mended', String(info.repairs)]);
   }
-  print(formatTable(rows));
-  if (devices.length > 0) print(`\n${deviceTable(devices)}`);
+  return [
+    ...formatTable(rows).split('\n'),
+    ...(devices.length > 0 ? ['', ...deviceTable(devices).split('\n')] : []),
+    ...(links.length > 0 ? ['', ...linkLines(links, Date.now())] : []),
+  ];
 }
 
 function deviceTable(devices: readonly DeviceStatus[]): string {
@@ -146,14 +199,16 @@ function deviceTable(devices: readonly DeviceStatus[]): string {
   return formatTable([head, ...rows]);
 }
 
-/** None where the file cannot be read: the service keeps the last good one. */
-async function devicesOf(path: string): Promise<DeviceStatus[]> {
-  let config: Config;
+/** Undefined where the file cannot be read: the service keeps the last good one. */
+async function configOf(path: string): Promise<Config | undefined> {
   try {
-    config = await readConfig(path);
+    return await readConfig(path);
   } catch {
-    return [];
+    return undefined;
   }
+}
+
+async function devicesOf(config: Config): Promise<DeviceStatus[]> {
   await using kernel = new Kernel();
   const lists = new Map<string, readonly LinkInfo[]>();
   for (const { namespace = '' } of config.devices) {

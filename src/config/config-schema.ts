@@ -3,6 +3,7 @@
 import { Cidr, IpAddress, invalidArgument, MacAddress } from '../base/index.ts';
 import { type BridgeSettings, checkInterfaceName } from '../netlink/index.ts';
 import type { DeviceConfig, MasqueradeConfig, NeighbourConfig, PortConfig, RouteConfig, RuleConfig } from './config.ts';
+import { type LinkDocument, link, linkName } from './link-schema.ts';
 import {
   choice,
   either,
@@ -25,6 +26,7 @@ export interface ConfigDocument {
   readonly sysctls?: [name: string, value: string][];
   readonly rules?: RuleConfig[];
   readonly masquerade?: MasqueradeConfig[];
+  readonly links?: [name: string, link: Partial<LinkDocument>][];
 }
 
 /** A namespace as it is read. */
@@ -253,7 +255,6 @@ const namespace: Schema<Partial<NamespaceDocument>> = object<NamespaceDocument>(
 
 /** Sections that later versions fill; named so that nobody takes them for a typing mistake. */
 const later = {
-  links: 'Links between devices come with a later version.',
   switches: 'Switches come with a later version; a bridge is a device of kind bridge.',
   tunnels: 'Tunnels come with a later version.',
   machines: 'Machines come with a later version.',
@@ -271,6 +272,7 @@ export const configSchema: Schema<Partial<ConfigDocument>> = object<ConfigDocume
     sysctls: { schema: sysctls, about: 'Kernel settings by name, such as net.ipv4.ip_forward' },
     rules: { schema: list(rule), about: 'Policy rules: which table a packet is routed by' },
     masquerade: { schema: list(masquerade), about: 'Sources that leave with the address of the interface' },
+    links: { schema: record(linkName, link), about: 'Links by name, which `vnic run` carries while it runs' },
   },
   { later },
 );

@@ -1,6 +1,7 @@
 /** A configuration as the program has it: checked, addresses in their canonical form, short forms written out. */
 
 import type { BridgePortSettings, BridgeSettings } from '../netlink/index.ts';
+import type { LinkOptionsConfig } from './link-options.ts';
 
 /** What a device is. */
 export type DeviceKind = 'tun' | 'tap' | 'bridge' | 'veth';
@@ -102,9 +103,19 @@ export interface NamespaceConfig {
   readonly masquerade: readonly MasqueradeConfig[];
 }
 
+/** Two ends that a running service joins. */
+export interface LinkConfig extends LinkOptionsConfig {
+  /** Its key in the file. */
+  readonly name: string;
+  /** As `vnic link` and `joinEnds` take them, checked. */
+  readonly ends: readonly [string, string];
+}
+
 /** Everything that a file asks for; settings, rules and masquerading are those of the namespace of the process. */
 export interface Config extends NamespaceConfig {
   readonly devices: readonly DeviceConfig[];
   /** Further namespaces, made where they are missing. */
   readonly namespaces: Readonly<Record<string, NamespaceConfig>>;
+  /** What is joined while a service runs. */
+  readonly links: readonly LinkConfig[];
 }

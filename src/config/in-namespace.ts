@@ -4,11 +4,11 @@ import type { Config } from './config.ts';
 
 /**
  * The configuration that asks of a namespace what this one asks of that of the process. What names a namespace itself
- * stays where it is.
+ * stays where it is, and so do links: the ends of each say where they are.
  * @param namespace name below `/run/netns`, or path
  */
 export function inNamespace(config: Config, namespace: string): Config {
-  const { devices, namespaces, sysctls, rules, masquerade } = config;
+  const { devices, namespaces, sysctls, rules, masquerade, links } = config;
   const there = namespaces[namespace];
   return {
     devices: devices.map((device) => ({ namespace, ...device })),
@@ -23,5 +23,6 @@ export function inNamespace(config: Config, namespace: string): Config {
     sysctls: {},
     rules: [],
     masquerade: [],
+    links,
   };
 }

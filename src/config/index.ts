@@ -4,6 +4,7 @@ export type {
   Config,
   DeviceConfig,
   DeviceKind,
+  LinkConfig,
   MasqueradeConfig,
   NamespaceConfig,
   NeighbourConfig,
@@ -14,6 +15,7 @@ export type {
 export { configJsonSchema, configSchema } from './config-schema.ts';
 export { formatConfig } from './format-config.ts';
 export { inNamespace } from './in-namespace.ts';
+export { joinOptionsOf, type LinkOptionsConfig, linkOptionFields } from './link-options.ts';
 export { type ConfigMistake, formatMistake } from './mistake.ts';
 export { type ParsedConfig, parseConfig } from './parse-config.ts';
 export { DEFAULT_CONFIG_PATH, readConfig } from './read-config.ts';

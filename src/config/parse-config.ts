@@ -5,13 +5,15 @@
  * much as is whole, so that one mistake does not hide the next.
  */
 
-import { isAlias, LineCounter, type Node, parseDocument, type YAMLError } from 'yaml';
+import { isAlias, isScalar, LineCounter, type Node, parseDocument, type YAMLError } from 'yaml';
 
 import { checkDocument } from './check-document.ts';
+import { checkLinks } from './check-links.ts';
 import type { Config, DeviceConfig, NamespaceConfig } from './config.ts';
 import { type ConfigDocument, configSchema, type DeviceDocument, type NamespaceDocument } from './config-schema.ts';
+import type { LinkDocument } from './link-schema.ts';
 import type { ConfigMistake } from './mistake.ts';
-import type { Reading } from './schema.ts';
+import type { Reading, TextPart } from './schema.ts';
 
 /** What came of a text: a configuration exactly when there is no mistake. */
 export type ParsedConfig =
@@ -59,7 +61,9 @@ class Reader implements Reading {
     if (document.contents === null) return {};
     this.#resolve = (node) => (isAlias(node) ? (node.resolve(document) as Node | undefined) : node);
     const read = configSchema.read(document.contents as Node, '', this);
-    if (read !== undefined) checkDocument(read, (path, message, hint) => this.#reportPath(path, message, hint));
+    if (read === undefined) return undefined;
+    checkDocument(read, (path, message, hint) => this.#reportPath(path, message, hint));
+    checkLinks(read, (path, message, hint, within) => this.#reportPath(path, message, hint, within));
     return read;
   }
 
@@ -71,9 +75,16 @@ class Reader implements Reading {
     this.#places.set(path, node);
   }
 
-  report(node: Node | undefined, path: string, message: string, hint?: string): void {
-    const [start, end] = node?.range ?? [0, 0];
+  report(node: Node | undefined, path: string, message: string, hint?: string, within?: TextPart): void {
+    const [start, end] = (within && this.#partOf(node, within)) ?? node?.range ?? [0, 0];
     this.reportAt(start, end, path, message, hint);
+  }
+
+  /** Where a part of the value stands; undefined where the text has escapes or line breaks that the value has not. */
+  #partOf(node: Node | undefined, { at, length }: TextPart): readonly [start: number, end: number] | undefined {
+    if (!isScalar(node) || typeof node.value !== 'string' || !node.range) return undefined;
+    const start = node.range[0] + (node.type === 'QUOTE_DOUBLE' || node.type === 'QUOTE_SINGLE' ? 1 : 0);
+    return this.#text.startsWith(node.value, start) ? [start + at, start + at + length] : undefined;
   }
 
   reportAt(start: number, end: number, path: string, message: string, hint?: string): void {
@@ -93,8 +104,8 @@ class Reader implements Reading {
     });
   }
 
-  #reportPath(path: string, message: string, hint?: string): void {
-    this.report(this.#placeOf(path), path, message, hint);
+  #reportPath(path: string, message: string, hint?: string, within?: TextPart): void {
+    this.report(this.#placeOf(path), path, message, hint, within);
   }
 
   /** Entries of lists are not remembered: their list is. */
@@ -117,11 +128,12 @@ class Reader implements Reading {
 }
 
 function toConfig(document: Partial<ConfigDocument>): Config {
-  const { devices = [], namespaces = [] } = document;
+  const { devices = [], namespaces = [], links = [] } = document;
   return {
     devices: devices.map(([id, device]) => toDevice(id, device)),
     namespaces: Object.fromEntries(namespaces.map(([name, namespace]) => [name, toNamespace(namespace)])),
     ...toNamespace(document),
+    links: links.map(([name, link]) => ({ name, ...(link as LinkDocument) })),
   };
 }
 

@@ -11,12 +11,18 @@ import { suggest } from './suggest.ts';
 /** JSON Schema, draft 2020-12, as plain data. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
+/** A part of the text of a scalar, in characters from its beginning. */
+export interface TextPart {
+  readonly at: number;
+  readonly length: number;
+}
+
 /** Where a reader tells what it finds. */
 export interface Reading {
   /** Resolves an alias; undefined for one that names nothing. */
   resolve(node: Node): Node | undefined;
-  /** A mistake at a node, or at the end of its parent when there is none. */
-  report(node: Node | undefined, path: string, message: string, hint?: string): void;
+  /** A mistake at a node, or at the end of its parent when there is none; `within`: at a part of its text. */
+  report(node: Node | undefined, path: string, message: string, hint?: string, within?: TextPart): void;
   /** Remembers where a path stands, for checks that come later. */
   place(path: string, node: Node): void;
 }
@@ -139,6 +145,25 @@ export function list<T>(item: Schema<T>): Schema<T[]> {
         if (value !== undefined) values.push(value);
       }
       return values;
+    },
+  };
+}
+
+/** A list of two. */
+export function pair<T>(item: Schema<T>): Schema<readonly [T, T]> {
+  const items = list(item);
+  return {
+    jsonSchema: { ...items.jsonSchema, minItems: 2, maxItems: 2 },
+    read: (node, path, reading) => {
+      const values = items.read(node, path, reading);
+      const resolved = node && reading.resolve(node);
+      if (values === undefined || !isSeq(resolved)) return undefined;
+      for (const [i, entry] of resolved.items.entries()) reading.place(`${path}[${i}]`, entry as Node);
+      const [first, second] = values;
+      if (resolved.items.length === 2 && first !== undefined && second !== undefined) return [first, second];
+      if (resolved.items.length !== 2)
+        reading.report(node ?? undefined, path, `found ${resolved.items.length}, expected a list of two`);
+      return undefined;
     },
   };
 }

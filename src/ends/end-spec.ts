@@ -22,6 +22,8 @@ export interface EndSpec {
   readonly options: ReadonlyMap<string, readonly string[]>;
   /** As it was written. */
   readonly text: string;
+  /** Of a device: it is used when it is there, and not made when it is not. */
+  readonly mustExist?: true;
 }
 
 /** A host and a port. */
@@ -121,6 +123,8 @@ export interface EndMistake {
   /** Where it begins, counted from 0. */
   readonly at: number;
   readonly length: number;
+  /** What is wrong there. */
+  readonly reason: string;
 }
 
 /** An error that points at a part of the text. */
@@ -135,7 +139,7 @@ export function mistake(
     attempted: `read the end ${JSON.stringify(text)}`,
     reason: `${reason} (column ${at + 1})`,
     hint,
-    cause: { text, at, length: Math.max(1, length) } satisfies EndMistake,
+    cause: { text, at, length: Math.max(1, length), reason } satisfies EndMistake,
   });
 }
 

@@ -70,8 +70,8 @@ export async function joinEnds(
   }
 }
 
-/** What both carry. @throws VNIC_MEDIUM_MISMATCH, VNIC_INVALID_END */
-function mediumOf(a: EndSpec, b: EndSpec): Medium {
+/** What two ends carry when they are joined. @throws VNIC_MEDIUM_MISMATCH, VNIC_INVALID_END */
+export function mediumOf(a: EndSpec, b: EndSpec): Medium {
   if (a.text === b.text && a === b) throw invalidArgument('join two ends', 'two of them', 'the same one twice');
   const [one, other] = [ownMedium(a), ownMedium(b)];
   if (one !== undefined && other !== undefined && one !== other) {

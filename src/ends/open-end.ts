@@ -1,38 +1,36 @@
-/** From the text of an end to a link that carries packets: which file of `kinds/` opens it. */
+/**
+ * From the text of an end to a link that carries packets: which file of `kinds/` opens it. Each is loaded when it is needed, since
+ * the grammar alone is what most programs come here for.
+ */
 
 import type { OpenEnd, OpenEndOptions } from './end.ts';
 import type { EndSpec } from './end-spec.ts';
-import { openDeviceEnd } from './kinds/device.ts';
-import { openEcho, openNull } from './kinds/in-memory.ts';
-import { openStreamEnd } from './kinds/stream.ts';
-import { openTlsEnd } from './kinds/tls.ts';
-import { openUdpEnd } from './kinds/udp.ts';
-import { openWebSocketEnd } from './kinds/websocket.ts';
 
 /**
  * Opens an end.
  * @throws VNIC_INVALID_END, VNIC_PEER_UNREACHABLE (of a datagram end, or with `once`), VNIC_SYSTEM_CALL, VNIC_PROGRAM_MISSING,
- *   VNIC_IDENTITY; with `once` VNIC_PEER_CHANGED, VNIC_PEER_UNTRUSTED; what `openDevice` throws
+ *   VNIC_NO_SUCH_INTERFACE (with `mustExist`), VNIC_IDENTITY; with `once` VNIC_PEER_CHANGED, VNIC_PEER_UNTRUSTED; what
+ *   `openDevice` throws
  */
 export async function openEnd(spec: EndSpec, options: OpenEndOptions): Promise<OpenEnd> {
   switch (spec.kind) {
     case 'tun':
     case 'tap':
-      return openDeviceEnd(spec, spec.kind, options);
+      return (await import('./kinds/device.ts')).openDeviceEnd(spec, spec.kind, options);
     case 'udp':
     case 'udp-listen':
-      return openUdpEnd(spec, options);
+      return (await import('./kinds/udp.ts')).openUdpEnd(spec, options);
     case 'echo':
-      return openEcho(spec, options);
+      return (await import('./kinds/in-memory.ts')).openEcho(spec, options);
     case 'null':
-      return openNull(spec, options);
+      return (await import('./kinds/in-memory.ts')).openNull(spec, options);
     case 'tls':
     case 'tls-listen':
-      return openTlsEnd(spec, options);
+      return (await import('./kinds/tls.ts')).openTlsEnd(spec, options);
     case 'ws':
     case 'wss':
     case 'ws-listen':
-      return openWebSocketEnd(spec, options);
+      return (await import('./kinds/websocket.ts')).openWebSocketEnd(spec, options);
     case 'tcp':
     case 'tcp-listen':
     case 'unix':
@@ -41,6 +39,6 @@ export async function openEnd(spec: EndSpec, options: OpenEndOptions): Promise<O
     case 'qemu-listen':
     case 'stdio':
     case 'exec':
-      return openStreamEnd(spec, options);
+      return (await import('./kinds/stream.ts')).openStreamEnd(spec, options);
   }
 }

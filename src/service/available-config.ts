@@ -58,6 +58,7 @@ export function withoutHeld(config: Config, held: ReadonlySet<string>): Config {
     ...part('', config),
     devices: config.devices.filter(({ namespace = '', name }) => !held.has(`device ${namespace} ${name}`)),
     namespaces: Object.fromEntries(Object.entries(config.namespaces).map(([name, value]) => [name, part(name, value)])),
+    links: config.links,
   };
 }
 

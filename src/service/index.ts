@@ -1,5 +1,13 @@
 /** The service: a file kept in force while a process runs, what it tells its manager, and how it is installed. */
 
+export { ControlClient, connectControl } from './control-client.ts';
+export {
+  type ControlHandlers,
+  type ControlLimits,
+  type ControlSocket,
+  controlPath,
+  openControlSocket,
+} from './control-socket.ts';
 export { FileWatch } from './file-watch.ts';
 export { INIT_LOCK_FILE, INIT_LOG_FILE, INIT_PID_FILE, initScript } from './init-script.ts';
 export {
@@ -12,6 +20,7 @@ export {
   type ServiceManager,
   uninstallService,
 } from './install.ts';
+export type { LinkDetail, LinkWayStatus } from './link-runnable.ts';
 export {
   formatLog,
   isJournalStream,
@@ -26,6 +35,17 @@ export { monotonicUsec, type Notification, Notifier, openNotifier } from './noti
 export { RepairBackoff } from './repair-backoff.ts';
 export { isRestart } from './restart-job.ts';
 export { type FoundRun, findRun, openRunFile, RunFile, type RunInfo } from './run-file.ts';
+export type {
+  Runnable,
+  RunnerState,
+  RunnerStatus,
+  RunnerSummary,
+  Running,
+  RunningEvent,
+  RunningStatus,
+} from './runnable.ts';
+export { Runner, type RunnerOptions } from './runner.ts';
+export { RunnerSet } from './runner-set.ts';
 export { type ServiceFileOptions, type ServiceNeeds, serviceNeeds } from './service-files.ts';
 export { Supervisor, type SupervisorOptions, type SupervisorState, type SupervisorStatus } from './supervisor.ts';
 export { systemdUnit } from './systemd-unit.ts';

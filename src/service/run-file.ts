@@ -147,14 +147,18 @@ export function findRun(config: string, options: { readonly folder?: string } = 
   return { state: locked ? 'alive' : 'dead', info: readInfo(path) };
 }
 
-function runFilePath(config: string, folder = runtimeDirectory()): string {
+/** What is the same for one configuration file in one network namespace, and no other. */
+export function runKey(config: string): string {
   const { id, cookie } = namespaceIdentity();
   const place = cookie || id.replace(/\D/g, '');
-  const hash = createHash('sha256').update(config).digest('hex').slice(0, 12);
+  return `${createHash('sha256').update(config).digest('hex').slice(0, 12)}-${place}`;
+}
+
+function runFilePath(config: string, folder = runtimeDirectory()): string {
   const name = basename(config)
     .replace(/[^\w.-]/g, '_')
     .slice(0, 60);
-  return join(folder, `run-${name}-${hash}-${place}.json`);
+  return join(folder, `run-${name}-${runKey(config)}.json`);
 }
 
 function readInfo(path: string): RunInfo | undefined {

@@ -13,6 +13,9 @@
  *             rest is not held up by it.
  *   failures  A pass that fails has taken back what it did. It is tried again, ever later. The first one is different: it
  *             fails the start.
+ *   runners   Links, and what else a process has to carry, are started once a pass has made the devices, and supervised each by itself
+ *             (`runner.ts`). A reload ends those that are asked for differently before its pass, which may make what they held,
+ *             and starts them after it; when it fails, those of the last good file are started again.
  *   reload    A file with mistakes, or one that cannot be applied, changes nothing: the state of the last good one is kept.
  *   stop      Undoes all that was made of the file, or leaves it as it is. Idempotent; a pass under way is ended first.
  */
@@ -25,6 +28,9 @@ import { availableConfig, subjectOf, subjectText, withoutHeld } from './availabl
 import { KernelWatch } from './kernel-watch.ts';
 import type { Log, LogLevel } from './log.ts';
 import { RepairBackoff } from './repair-backoff.ts';
+import type { RunnerStatus, RunnerSummary } from './runnable.ts';
+import { runnablesOf } from './runnables.ts';
+import { RunnerSet } from './runner-set.ts';
 
 /** Where a service is. `degraded`: it runs, and something is not as the file asks for. */
 export type SupervisorState = 'starting' | 'running' | 'degraded' | 'reloading' | 'stopping' | 'stopped';
@@ -42,6 +48,8 @@ export interface SupervisorStatus {
   readonly waiting: readonly string[];
   /** What is left alone for a while because somebody keeps changing it. */
   readonly heldBack: readonly string[];
+  /** Links and what else runs, in the order of the file. */
+  readonly running: readonly RunnerSummary[];
   /** Why the last pass or the last reload failed; undefined when it did not. */
   readonly error: VnicError | undefined;
 }
@@ -69,6 +77,10 @@ const MAX_RETRY_MS = 60_000;
 /** An apply by hand has the journal for a moment. */
 const BUSY_RETRY_MS = 200;
 const BUSY_ATTEMPTS = 50;
+/** How long a start waits for the first attempt of each link. */
+const SETTLE_MS = 5000;
+/** States of links change many at a time. */
+const TELL_MS = 100;
 
 /** Why a pass is made. */
 type Cause = 'start' | 'reload' | 'repair';
@@ -79,6 +91,8 @@ export class Supervisor implements AsyncDisposable {
   readonly #watch = new KernelWatch(() => this.#ask(GATHER_MS));
   readonly #backoff = new RepairBackoff();
   readonly #ending = new AbortController();
+  readonly #runners: RunnerSet;
+  #telling: NodeJS.Timeout | undefined;
   #config: Config | undefined;
   #queue: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
@@ -97,13 +111,20 @@ export class Supervisor implements AsyncDisposable {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#runners = new RunnerSet({ log: options.log, onChange: () => this.#tellSoon() });
+  }
+
+  /** How each link is, with its counters. */
+  get running(): readonly RunnerStatus[] {
+    return this.#runners.statuses;
   }
 
   /** What is true now. */
   get status(): SupervisorStatus {
     const error = this.#error ?? this.#reloadError;
     const heldBack = [...this.#backoff.held(performance.now())].map(subjectText);
-    const isDegraded = this.#state === 'running' && (error !== undefined || heldBack.length > 0);
+    const failing = this.#runners.failing.map(({ runnable: { kind, name } }) => `${kind} ${name}`);
+    const isDegraded = this.#state === 'running' && (error !== undefined || heldBack.length > 0 || failing.length > 0);
     const status = {
       state: isDegraded ? 'degraded' : this.#state,
       devices: this.#config?.devices.length ?? 0,
@@ -111,9 +132,10 @@ export class Supervisor implements AsyncDisposable {
       reloads: this.#reloads,
       waiting: this.#waiting,
       heldBack,
+      running: this.#runners.summaries,
       error,
     } as const;
-    return { ...status, text: statusText(status, this.#options.path) };
+    return { ...status, text: statusText(status, failing, this.#options.path) };
   }
 
   /** For how long the pass under way has been going on, in milliseconds; 0 while there is none. */
@@ -131,7 +153,10 @@ export class Supervisor implements AsyncDisposable {
     await this.#enqueue(async () => {
       await this.#apply(config, 'start');
       this.#config = config;
+      if (!this.#ending.signal.aborted) this.#runners.follow(runnablesOf(config));
     });
+    await this.#runners.settled(SETTLE_MS);
+    if (this.#ending.signal.aborted) return;
     this.#resync = setInterval(() => this.#ask(0), this.#options.resyncMs ?? RESYNC_MS);
     this.#setState('running');
     // What happened while the first pass went on.
@@ -146,8 +171,14 @@ export class Supervisor implements AsyncDisposable {
       const config = await this.#read(this.#options.path);
       await this.#enqueue(async () => {
         this.#backoff.reset();
-        await this.#apply(config, 'reload');
-        this.#config = config;
+        await this.#runners.release(runnablesOf(config));
+        try {
+          await this.#apply(config, 'reload');
+          this.#config = config;
+        } finally {
+          // Of the new file, or of the old one when it could not be applied.
+          this.#followRunners();
+        }
       });
       this.#reloads++;
       this.#reloadError = undefined;
@@ -174,6 +205,9 @@ export class Supervisor implements AsyncDisposable {
     clearInterval(this.#resync);
     this.#watch.close();
     await this.#queue;
+    // Before the devices that they hold.
+    await this.#runners.close();
+    clearTimeout(this.#telling);
     this.#queue = options.keep ? Promise.resolve() : this.#undo();
     try {
       await this.#queue;
@@ -186,6 +220,10 @@ export class Supervisor implements AsyncDisposable {
   /** As `stop()`, leaving everything as it is. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop({ keep: true });
+  }
+
+  #followRunners(): void {
+    if (this.#config !== undefined && !this.#ending.signal.aborted) this.#runners.follow(runnablesOf(this.#config));
   }
 
   async #undo(): Promise<void> {
@@ -258,14 +296,17 @@ export class Supervisor implements AsyncDisposable {
       const { config: available, waiting } = await availableConfig(config);
       const held = cause === 'repair' ? this.#backoff.held(sinceMs) : new Set<string>();
       const { changes, plan } = await patiently(() =>
-        applyConfig(withoutHeld(available, held), {
+        applyConfig(withoutHeld({ ...available, links: [] }, held), {
           ...this.#scope(),
           prune: cause !== 'repair',
           signal: this.#ending.signal,
         }),
       );
       for (const change of changes) this.#logChange(cause === 'repair' ? 'mended' : 'applied', change);
-      if (cause === 'repair') this.#noteRepairs(changes);
+      if (cause === 'repair') {
+        this.#noteRepairs(changes);
+        this.#runners.devicesChanged();
+      }
       this.#noteWaiting(waiting);
       this.#noteRemarks(plan);
       // Namespaces that were made just now.
@@ -309,6 +350,15 @@ export class Supervisor implements AsyncDisposable {
   #setState(state: SupervisorState): void {
     this.#state = state;
     this.#options.onStatus?.(this.status);
+  }
+
+  /** Of links, whose states may change often. */
+  #tellSoon(): void {
+    if (this.#ending.signal.aborted) return;
+    this.#telling ??= setTimeout(() => {
+      this.#telling = undefined;
+      this.#options.onStatus?.(this.status);
+    }, TELL_MS);
   }
 
   #logChange(event: string, change: Change): void {
@@ -368,15 +418,26 @@ function asVnicError(error: unknown): VnicError {
   });
 }
 
-function statusText(status: Omit<SupervisorStatus, 'text'>, path: string): string {
-  const { state, devices, waiting, heldBack, error } = status;
+function statusText(status: Omit<SupervisorStatus, 'text'>, failing: readonly string[], path: string): string {
+  const { state, devices, waiting, heldBack, running, error } = status;
   if (state === 'starting') return `applying ${path}`;
   if (state === 'reloading') return `reading ${path} again`;
   if (state === 'stopping' || state === 'stopped') return state;
   const parts = [
     error === undefined ? `${devices} ${devices === 1 ? 'device' : 'devices'} as ${path} asks for` : error.message,
+    ...countsText(running),
+    ...(failing.length === 0 ? [] : [`cannot run now: ${failing.join(', ')}`]),
     ...(waiting.length === 0 ? [] : [`waiting for ${waiting.join(', ')}`]),
     ...(heldBack.length === 0 ? [] : [`left alone for a while: ${heldBack.join(', ')}`]),
   ];
   return parts.join('; ');
+}
+
+/** `2 of 3 links up`, for each kind that there is. */
+function countsText(running: readonly RunnerSummary[]): string[] {
+  return [...new Set(running.map(({ kind }) => kind))].map((kind) => {
+    const all = running.filter((one) => one.kind === kind);
+    const up = all.filter(({ state }) => state === 'up').length;
+    return `${up === all.length ? '' : `${up} of `}${all.length} ${all.length === 1 ? kind : `${kind}s`} up`;
+  });
 }

@@ -7,7 +7,7 @@
  * PrivateUsers, which would take away what it is for. Type=notify and not notify-reload, which systemd has since version 253.
  */
 
-import { runArguments, type ServiceFileOptions } from './service-files.ts';
+import { runArguments, type ServiceFileOptions, type ServiceNeeds } from './service-files.ts';
 
 /** The text of `vnic.service`. */
 export function systemdUnit(options: ServiceFileOptions): string {
@@ -23,7 +23,14 @@ export function systemdUnit(options: ServiceFileOptions): string {
         'Before=network.target',
       ],
     ],
-    ['Service', [...process(options), ...limits, ...(needs.namespaces ? namespaceRights : fileRights(options))]],
+    [
+      'Service',
+      [
+        ...process(options),
+        ...limits(options),
+        ...(needs.namespaces ? [...capabilities(needs), ...namespaceRights] : fileRights(options)),
+      ],
+    ],
     ['Install', ['WantedBy=multi-user.target']],
   ];
   return sections.map(([name, lines]) => `[${name}]\n${lines.join('\n')}\n`).join('\n');
@@ -51,32 +58,44 @@ function process(options: ServiceFileOptions): string[] {
 }
 
 /** Of every profile: these make no mount namespace. */
-const limits: readonly string[] = [
-  'NoNewPrivileges=yes',
-  'RestrictAddressFamilies=AF_NETLINK AF_UNIX',
-  'IPAddressDeny=any',
-  'DevicePolicy=closed',
-  'DeviceAllow=/dev/net/tun rw',
-  'SystemCallArchitectures=native',
-  'SystemCallErrorNumber=EPERM',
-  'LockPersonality=yes',
-  'RestrictRealtime=yes',
-  'RestrictSUIDSGID=yes',
-  'KeyringMode=private',
-];
+function limits({ needs }: ServiceFileOptions): readonly string[] {
+  return [
+    'NoNewPrivileges=yes',
+    // Links are carried by sockets.
+    `RestrictAddressFamilies=AF_NETLINK AF_UNIX${needs.sockets ? ' AF_INET AF_INET6' : ''}`,
+    ...(needs.sockets ? [] : ['IPAddressDeny=any']),
+    'DevicePolicy=closed',
+    'DeviceAllow=/dev/net/tun rw',
+    'SystemCallArchitectures=native',
+    'SystemCallErrorNumber=EPERM',
+    'LockPersonality=yes',
+    'RestrictRealtime=yes',
+    'RestrictSUIDSGID=yes',
+    'KeyringMode=private',
+  ];
+}
+
+function capabilities({ namespaces, lowPorts }: ServiceNeeds): string[] {
+  const names = [
+    'CAP_NET_ADMIN',
+    ...(namespaces ? ['CAP_SYS_ADMIN'] : []),
+    ...(lowPorts ? ['CAP_NET_BIND_SERVICE'] : []),
+  ];
+  return [`CapabilityBoundingSet=${names.join(' ')}`, `AmbientCapabilities=${names.join(' ')}`];
+}
 
 /** Files as the service sees them. */
 function fileRights({ command, needs }: ServiceFileOptions): string[] {
   const isBelow = (...folders: readonly string[]): boolean =>
-    command.some((word) => folders.some((folder) => word.startsWith(`${folder}/`)));
+    [...command, ...(needs.paths ?? [])].some((word) => folders.some((folder) => word.startsWith(`${folder}/`)));
   return [
-    'CapabilityBoundingSet=CAP_NET_ADMIN',
-    'AmbientCapabilities=CAP_NET_ADMIN',
+    ...capabilities(needs),
     'SystemCallFilter=@system-service',
     'SystemCallFilter=~@privileged @resources',
     'RestrictNamespaces=yes',
     'ProtectSystem=strict',
-    // Where vnic itself lies there, it must be readable.
+    ...(needs.folders ?? []).map((folder) => `ReadWritePaths=-${quoted(folder)}`),
+    // Where vnic itself lies there, or a socket of a link, it must be reachable.
     `ProtectHome=${isBelow('/home', '/root', '/run/user') ? 'read-only' : 'yes'}`,
     `PrivateTmp=${isBelow('/tmp', '/var/tmp') ? 'no' : 'yes'}`,
     'PrivateMounts=yes',
@@ -92,8 +111,6 @@ function fileRights({ command, needs }: ServiceFileOptions): string[] {
 
 /** A namespace is given its name by a mount, which must be seen by all: nothing that has mounts of its own. */
 const namespaceRights: readonly string[] = [
-  'CapabilityBoundingSet=CAP_NET_ADMIN CAP_SYS_ADMIN',
-  'AmbientCapabilities=CAP_NET_ADMIN CAP_SYS_ADMIN',
   'SystemCallFilter=@system-service mount umount2 setns unshare',
   'RestrictNamespaces=net',
 ];

@@ -8,7 +8,7 @@
  *   again    As long as the journal still ends with that mark, and both digests are what they were, there is nothing to do. Anything else
  *            is compared in detail.
  *   plain    Only configurations of links, addresses and routes of the own network namespace get a mark: what else there may be in one
- *            is not in those tables.
+ *            is not in those tables. One with links gets none, so that they are told each time.
  */
 
 import { createHash } from 'node:crypto';
@@ -56,9 +56,10 @@ export async function markInForce(
 
 /** The tables that tell all about a configuration; undefined for one that asks for more than is in them. */
 export function tablesOf(config: Config, entries: readonly JournalEntry[], parts: TableParts): TableParts | undefined {
-  const { devices, namespaces, sysctls, rules, masquerade } = config;
+  const { devices, namespaces, sysctls, rules, masquerade, links } = config;
   const isPlain =
-    Object.keys(namespaces).length + Object.keys(sysctls).length + rules.length + masquerade.length === 0 &&
+    Object.keys(namespaces).length + Object.keys(sysctls).length + rules.length + masquerade.length + links.length ===
+      0 &&
     devices.every(
       ({ namespace, peerNamespace, owner, group, neighbours, sysctls: own }) =>
         (namespace ?? peerNamespace) === undefined &&

@@ -18,7 +18,7 @@ import {
   printRemarks,
 } from '../config-file.ts';
 import { interruption } from '../interruption.ts';
-import { print, printJson, printNote } from '../output.ts';
+import { print, printable, printJson, printNote } from '../output.ts';
 import { packageVersion } from '../self.ts';
 
 interface ApplyCommandOptions extends FileOptions, NetnsOptions {
@@ -73,6 +73,10 @@ async function apply(options: ApplyCommandOptions): Promise<void> {
     },
   });
   await tell(changes, plan, options);
+  if (config.links.length > 0 && !options.json && !options.quiet) {
+    const names = config.links.map(({ name }) => name).join(', ');
+    printNote(`links are carried while \`vnic run\` runs: ${printable(names)}`);
+  }
 }
 
 const nothing = { unnamed: [], left: [] };

@@ -8,6 +8,7 @@ import {
   addFileOption,
   type FileOptions,
   jsonOption,
+  linkLines,
   loadConfigIn,
   printChanges,
   printRemarks,
@@ -25,12 +26,12 @@ export function define(command: Command): void {
     .description('Show what `vnic apply` would do, in its order. Changes nothing and needs no privilege.')
     .option('--prune', 'also what is owned and no longer in the file')
     .option('--exit-code', `end with status ${ExitStatus.different} when something differs`)
-    .addOption(jsonOption('an object: changes, conflicts, unnamed, left'))
+    .addOption(jsonOption('an object: changes, conflicts, unnamed, left, links'))
     .addHelpText(
       'after',
       `
 A line says what comes (+), what goes (-) and what changes (~). A conflict is something that vnic did not make and
-would have to replace: then nothing is applied.
+would have to replace: then nothing is applied. Links are no changes: \`vnic run\` carries them while it runs.
 
 Examples:
   vnic plan
@@ -47,11 +48,13 @@ async function plan(options: PlanCommandOptions): Promise<void> {
   const found = await planChanges(config, { path: options.file, prune: options.prune ?? false });
   if (options.json) {
     const described = found.changes.map((change) => ({ description: describeChange(change), ...change }));
-    printJson({ changes: described, conflicts: found.conflicts, unnamed: found.unnamed, left: found.left });
+    const { conflicts, unnamed, left } = found;
+    printJson({ changes: described, conflicts, unnamed, left, links: config.links });
   } else {
     await printChanges(found.changes);
     await printRemarks(found);
     if (found.changes.length === 0 && found.conflicts.length === 0) print('everything is as the file asks for');
+    for (const line of linkLines(config)) print(`  ${line}`);
   }
   const differs = found.changes.length > 0 || found.conflicts.length > 0;
   if (options.exitCode && differs) process.exitCode = ExitStatus.different;

@@ -6,7 +6,7 @@ import type { InstallOptions, ServiceManager } from '../../service/index.ts';
 import { DEFAULT_FILE } from '../config-file.ts';
 import { print, printable, printJson, printNote } from '../output.ts';
 import { usageError } from '../report-error.ts';
-import { option, parseText, wholeNumber } from '../values.ts';
+import { decimalNumber, option, parseText, wholeNumber } from '../values.ts';
 
 interface ServiceOptions {
   readonly file?: string;
@@ -16,6 +16,7 @@ interface ServiceOptions {
   readonly exec?: string;
   readonly force?: true;
   readonly json?: true;
+  readonly watch?: number | true;
   readonly lines: number;
   readonly follow?: true;
 }
@@ -31,6 +32,7 @@ const usedBy: Readonly<Record<string, readonly string[]>> = {
   exec: ['install'],
   force: ['install', 'uninstall'],
   json: ['install', 'uninstall', 'status'],
+  watch: ['status'],
   lines: ['logs'],
   follow: ['logs'],
 };
@@ -60,6 +62,13 @@ export function define(command: Command): void {
     .addOption(option('-n, --lines <count>', 'logs: how many lines', wholeNumber(1, 1_000_000)).default(50))
     .option('--follow', 'logs: and those to come')
     .option('--json', 'status, install, uninstall: an object')
+    .addOption(
+      option(
+        '-w, --watch [seconds]',
+        'status: again and again, every second or so many; with --json an object a line',
+        decimalNumber(0.05, 3600, 'seconds'),
+      ),
+    )
     .addHelpText(
       'after',
       `
@@ -71,6 +80,7 @@ Exit status of status (LSB): 0 running, 1 dead and a pid file is left, 2 dead an
 Examples:
   sudo vnic service install && sudo vnic service enable && sudo vnic service start
   sudo vnic service status --json
+  sudo vnic service status --watch
   vnic service install --root /srv/image --manager systemd --exec /usr/bin/vnic`,
     )
     .action(service);
@@ -87,6 +97,7 @@ async function service(verb: string, options: ServiceOptions, command: Command):
     return serviceStatus({
       manager,
       json: options.json ?? false,
+      ...(options.watch !== undefined && { watch: options.watch === true ? 1 : options.watch }),
       ...(options.file !== undefined && { file: options.file }),
     });
   }

@@ -1,6 +1,6 @@
 /** Ends that are devices: made, or used as they are. */
 
-import { Cidr, MacAddress } from '../../base/index.ts';
+import { Cidr, MacAddress, VnicError } from '../../base/index.ts';
 import { type OpenDeviceOptions, openDevice, parseDeviceRoute } from '../../netdev/index.ts';
 import { getLinkSync, type LinkInfo } from '../../netlink/index.ts';
 import type { OpenEnd, OpenEndOptions } from '../end.ts';
@@ -29,7 +29,7 @@ function offloadOf(spec: EndSpec): 'auto' | 'off' {
   return readOption(spec, 'offload', 'on or off', (text) => words[text as 'on' | 'off']) ?? 'auto';
 }
 
-/** Opens `tun` or `tap`. @throws VNIC_INVALID_END; what `openDevice` throws */
+/** Opens `tun` or `tap`. @throws VNIC_INVALID_END, VNIC_NO_SUCH_INTERFACE; what `openDevice` throws */
 export async function openDeviceEnd(
   spec: EndSpec,
   kind: 'tun' | 'tap',
@@ -37,6 +37,7 @@ export async function openDeviceEnd(
 ): Promise<OpenEnd> {
   const netns = spec.options.get('netns')?.at(-1);
   const found = existing(spec);
+  if (found === undefined && spec.mustExist) throw notThere(spec.where);
   const offload = superPackets ? ({ superPackets } as const) : ({ offload: offloadOf(spec) } as const);
   const device = await openDevice({
     ...(netns !== undefined && { netns }),
@@ -48,6 +49,14 @@ export async function openDeviceEnd(
     label: `${kind.toUpperCase()} device ${device.name}${netns === undefined ? '' : ` in ${netns}`}`,
     close: () => device.close(),
   };
+}
+
+function notThere(name: string): VnicError {
+  return new VnicError('VNIC_NO_SUCH_INTERFACE', {
+    attempted: `attach to ${name}`,
+    reason: 'it is not there',
+    hint: 'Somebody else is to make it: see `vnic list`.',
+  });
 }
 
 type DeviceOffload = Pick<OpenDeviceOptions, 'offload' | 'superPackets'>;
