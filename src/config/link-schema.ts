@@ -1,5 +1,7 @@
 /** Links in the file: the grammar of ends is that of `vnic link`, and a mistake in an end is told with its place in the text. */
 
+import { isScalar } from 'yaml';
+
 import { invalidArgument, isVnicError } from '../base/index.ts';
 import { checkEnd, type EndMistake, endKinds, parseEnd } from '../ends/index.ts';
 import type { LinkConfig } from './config.ts';
@@ -23,10 +25,12 @@ const wholeText = text((value) => value, 'an end, such as tun:tun0', {
   json: { examples: Object.values(endKinds).map(({ example }) => example) },
 });
 
-/** An end as `vnic link` takes it. */
+/** An end as `vnic link` takes it. The word null without quotes is the end of that name, too. */
 const end: Schema<string> = {
-  jsonSchema: wholeText.jsonSchema,
+  jsonSchema: { ...wholeText.jsonSchema, type: ['string', 'null'] },
   read: (node, path, reading) => {
+    const resolved = node && reading.resolve(node);
+    if (isScalar(resolved) && resolved.value === null && resolved.source === 'null') return 'null';
     const written = wholeText.read(node, path, reading);
     if (written === undefined || node == null) return undefined;
     try {

@@ -151,7 +151,7 @@ class RunningLink implements Running {
     this.#joined = joined;
     this.#carriers = carriers;
     const packets = joined.medium === 'ip' ? 'IP packets' : 'Ethernet frames';
-    this.label = `${joined.a.label} and ${joined.b.label}: ${packets}, MTU ${joined.b.link.mtu}`;
+    this.label = `${joined.a.label} and ${joined.b.label}: ${packets}, MTU ${Math.min(joined.a.link.mtu, joined.b.link.mtu)}`;
     this.#meter = new RateMeter(this.#totals(), performance.now());
     this.#timer = setInterval(() => this.#meter.sample(this.#totals(), performance.now()), SAMPLE_MS);
     this.#timer.unref();
