@@ -76,7 +76,10 @@ async function tellStatus(options: StatusOptions): Promise<void> {
   const config = journalPath(options.file ?? installed?.config);
   using source = new LinkSource(config);
   const look = (): Promise<Found> => find({ config, installed, manager: options.manager, source });
-  if (options.watch !== undefined) return watchStatus(look, { ...options, watch: options.watch });
+  if (options.watch !== undefined) {
+    await watchStatus(look, { ...options, watch: options.watch });
+    return;
+  }
   const found = await look();
   if (options.json) printJson(statusJson(found));
   else print(statusLines(found).join('\n'));
