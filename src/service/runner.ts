@@ -104,6 +104,7 @@ export class Runner implements AsyncDisposable {
     return this.#error;
   }
 
+  /** Has the first attempt made. Idempotent. */
   start(): void {
     this.#loop ??= this.#run();
   }

@@ -159,6 +159,30 @@ devices: {tap0: {kind: tap}, tap1: {kind: tap, namespace: lab, addresses: [10.8.
       cmp /tmp/before /etc/systemd/system/vnic.service; test ! -e /run/netns/lab; cat /proc/sys/net/ipv4/ip_forward`);
   });
 
+  it('may carry links once it is installed for a file with them', async () => {
+    const links = `links:
+  socket: {ends: ["tun:t0,address=10.7.0.1/24", "udp-listen:700"]}
+  path: {ends: ["tun:t1", "unix-listen:/var/lib/lab/a.sock"]}
+  program: {ends: ["tun:t2,address=10.5.0.1/24", "exec:${process.execPath} /opt/vnic/dist/cli/main.js link --quiet stdio echo:10.5.0.2"]}`;
+    await output(`vnic service stop; cp /etc/systemd/system/vnic.service /tmp/before; mkdir -p /var/lib/lab
+      echo '${links}' > /etc/vnic/vnic.yaml; vnic service install; vnic service start
+      until_ 'ping -c1 -W1 10.5.0.2 > /dev/null'; test -S /var/lib/lab/a.sock`);
+    const { stdout } = await inside('vnic service status --json');
+    const { state, links: found } = JSON.parse(stdout) as { state: string; links: { name: string; state: string }[] };
+    expect([state, ...found.map((link) => `${link.name} ${link.state}`)], stdout).toEqual([
+      'running',
+      'socket up',
+      'path waiting',
+      'program up',
+    ]);
+    const status = await output('cat /proc/$(systemctl show -P MainPID vnic)/status');
+    // CAP_NET_ADMIN and CAP_NET_BIND_SERVICE.
+    expect(status).toMatch(/^CapBnd:\t0000000000001400$/m);
+    expect(await output('systemd-analyze verify /etc/systemd/system/vnic.service 2>&1')).toBe('');
+    await output(`vnic service stop; test ! -e /sys/class/net/t0; test ! -e /var/lib/lab/a.sock
+      echo '${CONFIG}' > /etc/vnic/vnic.yaml; vnic service install; cmp /tmp/before /etc/systemd/system/vnic.service`);
+  });
+
   it('is not removed while it runs', async () => {
     const { status, stderr } = await inside('vnic service uninstall');
     expect(status).toBe(2);

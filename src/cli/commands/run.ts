@@ -26,7 +26,8 @@ export function define(command: Command): void {
   addFileOption(command)
     .description(
       'Make this machine as a file asks for, and keep it so: what somebody deletes or changes is made again, what waits ' +
-        'for a link of others comes when the link does. Ends with SIGTERM or Ctrl-C, which undo everything; --keep leaves it.',
+        'for a link of others comes when the link does. Carries the links of the file, as `vnic link` does. ' +
+        'Ends with SIGTERM or Ctrl-C, which undo everything; --keep leaves it.',
     )
     .option('--keep', 'leave devices and all else as they are at the end')
     .addOption(new Option('--log-format <format>', 'how stderr is written').choices(logChoices).default('auto'))

@@ -55,7 +55,7 @@ function notThere(name: string): VnicError {
   return new VnicError('VNIC_NO_SUCH_INTERFACE', {
     attempted: `attach to ${name}`,
     reason: 'it is not there',
-    hint: 'Somebody else is to make it: see `vnic list`.',
+    hint: 'Give it a kind in the configuration file, or have whoever makes it do so; `vnic list` shows what there is.',
   });
 }
 
