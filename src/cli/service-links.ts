@@ -6,6 +6,7 @@ import {
   type ControlClient,
   connectControl,
   controlPath,
+  type FoundRun,
   type LinkDetail,
   type RunnerStatus,
 } from '../service/index.ts';
@@ -27,25 +28,24 @@ export interface LinkStatus extends Omit<RunnerStatus, 'kind' | 'state' | 'since
 
 /** What a service is asked through, for as long as somebody watches. */
 export class LinkSource implements Disposable {
-  readonly #path: string;
+  readonly #config: string;
   #client: ControlClient | undefined;
 
   /** @param config absolute path of the configuration file */
   constructor(config: string) {
-    this.#path = controlPath(config);
+    this.#config = config;
   }
 
   /**
    * The links of the service; of a file where it cannot be asked.
-   * @param options `config`: undefined where the file cannot be read; `isRunning`: as far as is known
+   * @param config undefined where the file cannot be read
    */
-  async read(options: { readonly config: Config | undefined; readonly isRunning: boolean }): Promise<LinkStatus[]> {
-    const { config, isRunning } = options;
-    const state = isRunning ? 'unknown' : 'not running';
+  async read(config: Config | undefined, run: FoundRun): Promise<LinkStatus[]> {
+    const state = run.state === 'alive' ? 'unknown' : 'not running';
     const ofFile = (config?.links ?? []).map(({ name, ends }): LinkStatus => ({ name, state, ends }));
-    if (!isRunning) return ofFile;
+    if (run.state !== 'alive') return ofFile;
     try {
-      this.#client ??= await connectControl(this.#path);
+      this.#client ??= await connectControl(controlPath(this.#config, run.folder));
       const { running } = (await this.#client.ask('status')) as { readonly running: readonly RunnerStatus[] };
       return running.filter(({ kind }) => kind === 'link').map(linkStatus);
     } catch (error) {

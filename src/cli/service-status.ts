@@ -135,7 +135,7 @@ async function find({ source, ...place }: Place): Promise<Found> {
     condition,
     info: run.state === 'none' ? undefined : run.info,
     devices: config === undefined ? [] : await devicesOf(config),
-    links: await source.read({ config, isRunning: condition === 'running' }),
+    links: await source.read(config, run),
   };
 }
 

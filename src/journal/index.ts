@@ -21,5 +21,5 @@ export {
 } from './journal.ts';
 export type { JournalEntry, JournalHeader, JournalMark } from './journal-entry.ts';
 export { type Loan, type LoanOptions, openLoan } from './loan.ts';
-export { runtimeDirectory } from './runtime-directory.ts';
+export { findRuntimeDirectory, runtimeDirectory } from './runtime-directory.ts';
 export { type UndoneJournal, type UndoOptions, undoAbandoned, undoJournal } from './undo-journal.ts';

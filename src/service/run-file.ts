@@ -23,7 +23,13 @@ import {
 import { basename, join } from 'node:path';
 
 import { VnicError } from '../base/index.ts';
-import { namespaceIdentity, type ProcessIdentity, processIdentity, runtimeDirectory } from '../journal/index.ts';
+import {
+  findRuntimeDirectory,
+  namespaceIdentity,
+  type ProcessIdentity,
+  processIdentity,
+  runtimeDirectory,
+} from '../journal/index.ts';
 import { nativeCore } from '../native/index.ts';
 import type { SupervisorStatus } from './supervisor.ts';
 
@@ -43,7 +49,10 @@ export interface RunInfo extends Omit<SupervisorStatus, 'error'> {
 export type FoundRun =
   | { readonly state: 'none' }
   /** `alive`: its service runs. `info` is undefined while it writes its first words. */
-  | { readonly state: 'alive' | 'dead'; readonly info: RunInfo | undefined };
+  | { readonly state: 'alive' | 'dead'; readonly info: RunInfo | undefined; readonly folder: string };
+
+/** The runtime directory of root. */
+const ROOT_FOLDER = '/run/vnic';
 
 const READ_ATTEMPTS = 5;
 const LOCK_ATTEMPTS = 20;
@@ -133,9 +142,21 @@ export function openRunFile(
   });
 }
 
-/** Looks for the service of a configuration file. @param config its absolute path */
+/**
+ * Looks for the service of a configuration file: one of this user, or else one of root.
+ * @param config its absolute path
+ */
 export function findRun(config: string, options: { readonly folder?: string } = {}): FoundRun {
-  const path = runFilePath(config, options.folder);
+  const folders = options.folder === undefined ? [findRuntimeDirectory() ?? [], ROOT_FOLDER].flat() : [options.folder];
+  for (const folder of new Set(folders)) {
+    const found = findIn(config, folder);
+    if (found.state !== 'none') return found;
+  }
+  return { state: 'none' };
+}
+
+function findIn(config: string, folder: string): FoundRun {
+  const path = runFilePath(config, folder);
   let fd: number;
   try {
     fd = openSync(path, constants.O_RDONLY);
@@ -144,7 +165,7 @@ export function findRun(config: string, options: { readonly folder?: string } = 
   }
   const locked = nativeCore().lock(fd) < 0;
   closeSync(fd);
-  return { state: locked ? 'alive' : 'dead', info: readInfo(path) };
+  return { state: locked ? 'alive' : 'dead', info: readInfo(path), folder };
 }
 
 /** What is the same for one configuration file in one network namespace, and no other. */

@@ -175,6 +175,15 @@ devices: {tap0: {kind: tap}, tap1: {kind: tap, namespace: lab, addresses: [10.8.
       'path waiting',
       'program up',
     ]);
+    // Of who may not ask, the service is known, and that it has links.
+    const other = await inside(
+      'setpriv --reuid 65534 --clear-groups node /opt/vnic/dist/cli/main.js service status --json',
+    );
+    expect(JSON.parse(other.stdout), other.stderr).toMatchObject({
+      state: 'running',
+      run: { running: [{ name: 'socket', state: 'up' }, { state: 'waiting' }, { state: 'up' }] },
+      links: [{ name: 'socket', state: 'unknown' }, { state: 'unknown' }, { state: 'unknown' }],
+    });
     const status = await output('cat /proc/$(systemctl show -P MainPID vnic)/status');
     // CAP_NET_ADMIN and CAP_NET_BIND_SERVICE.
     expect(status).toMatch(/^CapBnd:\t0000000000001400$/m);
