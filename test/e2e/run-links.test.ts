@@ -302,6 +302,31 @@ links: { l: { ends: ["tun:tun1", "echo:10.8.0.2"] } }\n`;
   });
 });
 
+describe('a link that listens', () => {
+  it('serves one at a time, and writes down who comes and goes', async () => {
+    const near = await runNear('links: { l: { ends: ["tun:t0", "tcp-listen:127.0.0.1:7001"] } }\n');
+    expect(await linkOf('l')).toMatchObject({
+      state: 'waiting',
+      reason: 'tcp-listen 127.0.0.1:7001: not connected yet',
+    });
+    const first = startVnic(['link', 'null', 'tcp:127.0.0.1:7001']);
+    await near.until(/"event":"up"/);
+    const second = startVnic(['link', 'null', 'tcp:127.0.0.1:7001', '--once']);
+    await near.until(/"event":"refused"/);
+    await second.end();
+    expect(await linkOf('l')).toMatchObject({ state: 'up', starts: 1 });
+    await first.end('SIGTERM');
+    await near.until(/"event":"down"/);
+    expect(await linkOf('l')).toMatchObject({ state: 'waiting', starts: 1 });
+    expect(lines(near).find(({ event }) => event === 'refused')).toMatchObject({
+      level: 'warn',
+      link: 'l',
+      end: 'tcp-listen 127.0.0.1:7001',
+      peer: expect.stringMatching(/^127\.0\.0\.1:/),
+    });
+  });
+});
+
 describe('the status of links', () => {
   it('shows what they carry, once and again, for people and for programs', async () => {
     await runFar(twoFar);
