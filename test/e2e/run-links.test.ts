@@ -210,6 +210,24 @@ links: { office: { ends: [tun:tun0, "tcp:198.51.100.2:7001"] } }
     expect(interfaceNames()).not.toContain('t0');
   });
 
+  it('are what they were when a new file cannot be applied', async () => {
+    const near = await runNear('links: { l: { ends: ["tun:t0,address=10.9.0.1/24", "echo:10.9.0.2"] } }\n');
+    ip('link add t9 type veth peer name e9');
+    writeFileSync(
+      nearFile,
+      'devices: { t9: { kind: tap } }\nlinks: { l: { ends: ["tun:t0,address=10.9.0.1/24", "null"] } }\n',
+    );
+    near.child.kill('SIGHUP');
+    await near.until(/"event":"reload-failed".*VNIC_CONFIG_CONFLICT/);
+    await near.until(/"event":"joined"(?:.|\n)*"event":"joined"/);
+    expect(await pings('10.9.0.2')).toBe(true);
+    // And once what was in the way is gone, the next reload takes it.
+    ip('link delete t9');
+    near.child.kill('SIGHUP');
+    await near.until(/"event":"reloaded"/);
+    await near.until(/joined TUN device t0 and null/);
+  });
+
   it('do not keep each other from working, and open when they can', async () => {
     const holder = startVnic(['link', 'null', 'udp-listen:7009']);
     await holder.until(/joined/);
