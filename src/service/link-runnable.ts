@@ -123,6 +123,8 @@ class Carriers {
     } else if (event.event === 'refused') {
       const message = `${end}: ${event.peer} was turned away, since another is connected`;
       this.#tell({ level: 'warn', event: 'refused', message, fields: { end, peer: event.peer } });
+    } else if (!('error' in event)) {
+      this.#tell(identityEvent(event));
     } else {
       const { code, errno, reason } = event.error;
       const delayMs = event.event === 'retry' ? event.delayMs : undefined;
@@ -136,6 +138,28 @@ class Carriers {
         isRepeated: before?.isUp === false && before.reason === reason,
       });
     }
+  }
+}
+
+/** What has to do with keys: whose is shown, believed and refused. */
+function identityEvent(event: Extract<CarrierEvent, { readonly fingerprint: string | undefined }>): RunningEvent {
+  const { event: word, link: end, fingerprint, ...fields } = event;
+  const told = { event: word, fields: { end, fingerprint, ...fields } };
+  switch (event.event) {
+    case 'identity':
+      return { ...told, level: 'info', message: `${end}: the key of this side is ${event.fingerprint}` };
+    case 'pinned':
+      return {
+        ...told,
+        level: 'warn',
+        message: `${end}: ${event.peer} was met for the first time and has the key ${event.fingerprint}: compare it`,
+      };
+    case 'unallowed':
+      return {
+        ...told,
+        level: 'warn',
+        message: `${end}: ${event.peer} may not connect with ${event.fingerprint === undefined ? 'no key' : `the key ${event.fingerprint}`}`,
+      };
   }
 }
 
