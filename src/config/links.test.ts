@@ -74,6 +74,7 @@ describe('links of the file', () => {
     [two('tun:tun0', 'tun:tun0'), '3:20: links.b.ends[0]: tun0 is an end of links.a already'],
     [two('tcp-listen:7000', 'qemu-listen:7000'), '3:28: links.b.ends[0]: port 7000 is used by links.a already'],
     [two('udp-listen:0.0.0.0:7000', 'udp:192.0.2.1:9,port=7000'), '3:20: links.b.ends[0]: port 7000 is used'],
+    [two('tls-listen:7000', 'ws-listen:7000/vnic'), '3:26: links.b.ends[0]: port 7000 is used by links.a already'],
     [two('tcp-listen:[::]:7000', 'tcp-listen:127.0.0.1:7000'), '3:27: links.b.ends[0]: port 7000 is used'],
     [two('unix-listen:/run/a', 'unix-listen:/run/a'), '3:28: links.b.ends[0]: /run/a is used by links.a already'],
     [link('tun:a, tun:a'), '2:26: links.l.ends[1]: a is an end of this link already'],

@@ -1,7 +1,7 @@
 /** What an end has for itself alone while it is open, so that two that cannot be open at once are found before. */
 
 import { endKinds } from './end-kinds.ts';
-import { type EndSpec, parseHostPort } from './end-spec.ts';
+import { type EndSpec, parseHostPort, splitPath } from './end-spec.ts';
 
 /** A device that an end makes or attaches to. */
 export interface DeviceClaim {
@@ -44,15 +44,18 @@ export function deviceOf({ kind, where, options }: EndSpec): DeviceClaim | undef
 
 /** What an end listens on, or sends from because it was told so. @throws VNIC_INVALID_END */
 export function claimsOf(spec: EndSpec): readonly ListenerClaim[] {
-  const { kind, where, options } = spec;
-  const { isListener = false } = endKinds[kind];
+  const { kind, options } = spec;
+  const { isListener = false, hasPath = false } = endKinds[kind];
+  // The path of a URL is not in the file system.
+  const address = hasPath ? splitPath(spec).spec : spec;
+  const { where } = address;
   const protocol = `${protocols[kind] ?? kind}${options.has('netns') ? ` in ${options.get('netns')?.at(-1)}` : ''}`;
   const own = Number(options.get('port')?.at(-1) ?? 0);
   const ports = own > 0 ? [{ protocol, host: '', port: own }] : [];
   if (!isListener) return ports;
   if (where.includes('/')) return [{ protocol: 'path', host: where, port: 0 }, ...ports];
   if (!/(^|:)[0-9]+$/.test(where)) return ports;
-  const { host, port } = parseHostPort(spec);
+  const { host, port } = parseHostPort(address);
   return port === 0 ? ports : [{ protocol, host, port }, ...ports];
 }
 

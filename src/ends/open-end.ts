@@ -1,4 +1,7 @@
-/** From the text of an end to a link that carries packets: which file of `kinds/` opens it, loaded when it is needed. */
+/**
+ * From the text of an end to a link that carries packets: which file of `kinds/` opens it. Each is loaded when it is needed, since
+ * the grammar alone is what most programs come here for.
+ */
 
 import type { OpenEnd, OpenEndOptions } from './end.ts';
 import type { EndSpec } from './end-spec.ts';
@@ -6,7 +9,7 @@ import type { EndSpec } from './end-spec.ts';
 /**
  * Opens an end.
  * @throws VNIC_INVALID_END, VNIC_PEER_UNREACHABLE (of a datagram end, or with `once`), VNIC_SYSTEM_CALL, VNIC_PROGRAM_MISSING,
- *   VNIC_IDENTITY; with `once` VNIC_PEER_CHANGED, VNIC_PEER_UNTRUSTED; VNIC_NO_SUCH_INTERFACE (with `mustExist`); what
+ *   VNIC_NO_SUCH_INTERFACE (with `mustExist`), VNIC_IDENTITY; with `once` VNIC_PEER_CHANGED, VNIC_PEER_UNTRUSTED; what
  *   `openDevice` throws
  */
 export async function openEnd(spec: EndSpec, options: OpenEndOptions): Promise<OpenEnd> {

@@ -110,65 +110,56 @@ class Carriers {
   }
 
   note(event: CarrierEvent): void {
+    const before = this.states.get(event.link);
     const end = event.link;
-    switch (event.event) {
-      case 'up':
-        this.states.set(end, { isUp: true, reason: '' });
-        this.#info(event.event, `${end} is connected: ${event.peer}`, { end, peer: event.peer });
-        break;
-      case 'refused':
-        this.#warn(event.event, `${end}: ${event.peer} was turned away, since another is connected`, {
-          end,
-          peer: event.peer,
-        });
-        break;
-      case 'identity':
-        this.#info(event.event, `${end}: the key of this side is ${event.fingerprint}`, {
-          end,
-          fingerprint: event.fingerprint,
-        });
-        break;
-      case 'pinned': {
-        const { peer, fingerprint } = event;
-        const message = `${end}: ${peer} was met for the first time, and has the key ${fingerprint}`;
-        this.#warn(event.event, message, { end, peer, fingerprint });
-        break;
-      }
-      case 'unallowed': {
-        const { peer, fingerprint = 'none' } = event;
-        const message = `${end}: ${peer} was turned away, since its key is not allowed: ${fingerprint}`;
-        this.#warn(event.event, message, { end, peer, fingerprint });
-        break;
-      }
-      case 'down':
-      case 'retry':
-        this.#noteDown(event);
-        break;
+    if (event.event === 'up') {
+      this.states.set(end, { isUp: true, reason: '' });
+      this.#tell({
+        level: 'info',
+        event: 'up',
+        message: `${end} is connected: ${event.peer}`,
+        fields: { end, peer: event.peer },
+      });
+    } else if (event.event === 'refused') {
+      const message = `${end}: ${event.peer} was turned away, since another is connected`;
+      this.#tell({ level: 'warn', event: 'refused', message, fields: { end, peer: event.peer } });
+    } else if (!('error' in event)) {
+      this.#tell(identityEvent(event));
+    } else {
+      const { code, errno, reason } = event.error;
+      const delayMs = event.event === 'retry' ? event.delayMs : undefined;
+      this.states.set(end, { isUp: false, reason, ...(delayMs !== undefined && { againAtMs: Date.now() + delayMs }) });
+      this.#tell({
+        level: 'warn',
+        event: event.event,
+        message: event.event === 'down' ? `${end} has lost its connection: ${reason}` : `${end}: ${reason}`,
+        fields: { end, code, errno, ...(delayMs !== undefined && { retryMs: delayMs }) },
+        // That it is tried again goes without saying; and so does the same reason again.
+        isRepeated: before?.isUp === false && before.reason === reason,
+      });
     }
   }
+}
 
-  #noteDown(event: Extract<CarrierEvent, { readonly error: VnicError }>): void {
-    const end = event.link;
-    const before = this.states.get(end);
-    const { code, errno, reason } = event.error;
-    const delayMs = event.event === 'retry' ? event.delayMs : undefined;
-    this.states.set(end, { isUp: false, reason, ...(delayMs !== undefined && { againAtMs: Date.now() + delayMs }) });
-    this.#tell({
-      level: 'warn',
-      event: event.event,
-      message: event.event === 'down' ? `${end} has lost its connection: ${reason}` : `${end}: ${reason}`,
-      fields: { end, code, errno, ...(delayMs !== undefined && { retryMs: delayMs }) },
-      // That it is tried again goes without saying; and so does the same reason again.
-      isRepeated: before?.isUp === false && before.reason === reason,
-    });
-  }
-
-  #info(event: string, message: string, fields: Readonly<Record<string, unknown>>): void {
-    this.#tell({ level: 'info', event, message, fields });
-  }
-
-  #warn(event: string, message: string, fields: Readonly<Record<string, unknown>>): void {
-    this.#tell({ level: 'warn', event, message, fields });
+/** What has to do with keys: whose is shown, believed and refused. */
+function identityEvent(event: Extract<CarrierEvent, { readonly fingerprint: string | undefined }>): RunningEvent {
+  const { event: word, link: end, fingerprint, ...fields } = event;
+  const told = { event: word, fields: { end, fingerprint, ...fields } };
+  switch (event.event) {
+    case 'identity':
+      return { ...told, level: 'info', message: `${end}: the key of this side is ${event.fingerprint}` };
+    case 'pinned':
+      return {
+        ...told,
+        level: 'warn',
+        message: `${end}: ${event.peer} was met for the first time and has the key ${event.fingerprint}: compare it`,
+      };
+    case 'unallowed':
+      return {
+        ...told,
+        level: 'warn',
+        message: `${end}: ${event.peer} may not connect with ${event.fingerprint === undefined ? 'no key' : `the key ${event.fingerprint}`}`,
+      };
   }
 }
 

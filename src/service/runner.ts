@@ -44,6 +44,8 @@ const hopeless = new Set([
   'VNIC_INVALID_NAME',
   'VNIC_INVALID_ADDRESS',
   'VNIC_NATIVE_MISSING',
+  // Another key than before: somebody has to look.
+  'VNIC_PEER_CHANGED',
 ]);
 
 /** One thing under supervision. Make it, `start()` it, `close()` it. */

@@ -23,6 +23,8 @@ describe('what a file needs of a service', () => {
     [link('udp:192.0.2.1:7000'), { ...nothing, sockets: true }],
     [link('exec:ssh host'), { ...nothing, sockets: true }],
     [link('tcp-listen:443'), { ...nothing, sockets: true, lowPorts: true }],
+    [link('ws-listen:8080/vnic'), { ...nothing, sockets: true }],
+    [link('tls:192.0.2.1:7000'), { ...nothing, sockets: true, folders: ['/etc/vnic'] }],
     [link('unix:/run/a.sock'), { ...nothing, paths: ['/run/a.sock'] }],
     [link('unix-listen:/run/x/a.sock'), { ...nothing, paths: ['/run/x/a.sock'], folders: ['/run/x'] }],
     ['links: { l: { ends: [tap:t0, "qemu:/run/vm.sock"] } }', { ...nothing, paths: ['/run/vm.sock'] }],

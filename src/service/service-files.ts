@@ -40,9 +40,11 @@ export function serviceNeeds(config: Config): ServiceNeeds {
   const ends = config.links.flatMap((link) => link.ends.map((text) => parseEnd(text)));
   const paths = ends.flatMap(pathOf);
   const claims = ends.flatMap(claimsOf);
-  const folders = claims.flatMap(({ protocol, host }) =>
-    protocol === 'path' && host.startsWith('/') ? [dirname(host)] : [],
-  );
+  const folders = [
+    // Where servers that are met for the first time are written down.
+    ...(ends.some(({ kind, options }) => /^(tls|wss)/.test(kind) || options.has('tls')) ? ['/etc/vnic'] : []),
+    ...claims.flatMap(({ protocol, host }) => (protocol === 'path' && host.startsWith('/') ? [dirname(host)] : [])),
+  ];
   return {
     sysctls: parts.some(({ sysctls }) => Object.keys(sysctls).length > 0),
     namespaces:
@@ -58,11 +60,14 @@ export function serviceNeeds(config: Config): ServiceNeeds {
 
 /** Ends that are in the process, devices, or sockets in the file system. */
 function usesSockets({ kind, where }: EndSpec): boolean {
-  return !['tun', 'tap', 'echo', 'null', 'unix', 'unix-listen'].includes(kind) && !where.startsWith('/');
+  return (
+    !['tun', 'tap', 'echo', 'null', 'unix', 'unix-listen'].includes(kind) &&
+    !(where.startsWith('/') && !where.startsWith('//'))
+  );
 }
 
 function pathOf({ kind, where }: EndSpec): string[] {
-  return kind !== 'exec' && where.startsWith('/') ? [where] : [];
+  return kind !== 'exec' && where.startsWith('/') && !where.startsWith('//') ? [where] : [];
 }
 
 /** The arguments of the command that keeps the state. */
