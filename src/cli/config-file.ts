@@ -91,9 +91,13 @@ export async function printChanges(changes: readonly Change[]): Promise<void> {
   for (const line of await changeLines(changes)) print(line);
 }
 
-/** Lines that say which links there are, and that they run elsewhere. */
-export function linkLines({ links }: Pick<Config, 'links'>): string[] {
-  return links.map(({ name, ends: [a, b] }) =>
-    printable(`link ${name}: ${a} and ${b}, carried while \`vnic run\` runs`),
-  );
+/** Lines that say which links and tunnels there are, and that they run elsewhere. */
+export function linkLines({ links, tunnels }: Pick<Config, 'links' | 'tunnels'>): string[] {
+  const carried = [
+    ...links.map(({ name, ends: [a, b] }) => `link ${name}: ${a} and ${b}`),
+    ...tunnels.map(({ name, listen, connect }) =>
+      listen === undefined ? `tunnel ${name}: to ${connect}` : `tunnel ${name}: on ${listen}`,
+    ),
+  ];
+  return carried.map((line) => printable(`${line}, carried while \`vnic run\` runs`));
 }

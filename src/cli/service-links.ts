@@ -10,20 +10,28 @@ import {
   type LinkDetail,
   type RunnerStatus,
 } from '../service/index.ts';
-import { printable, type StyleFormat, style } from './output.ts';
+import { printable, style } from './output.ts';
+import { age, type CarriedState, reasonLines, stateColours } from './service-lines.ts';
+import { type TunnelStatus, tunnelStatus } from './service-tunnels.ts';
 import { symbols } from './symbols.ts';
 import { formatTable } from './table.ts';
 import { shortNumber } from './top-screen.ts';
 
 /** A link as the status shows it: `unknown` to who may not ask, `not running` while there is no service. */
 export interface LinkStatus extends Omit<RunnerStatus, 'kind' | 'state' | 'since' | 'starts' | 'about' | 'detail'> {
-  readonly state: RunnerStatus['state'] | 'unknown' | 'not running';
+  readonly state: CarriedState;
   readonly since?: string;
   readonly starts?: number;
   /** As the file has them. */
   readonly ends: readonly [string, string];
   readonly medium?: LinkDetail['medium'];
   readonly ways?: LinkDetail['ways'];
+}
+
+/** What a service carries. */
+export interface Carried {
+  readonly links: readonly LinkStatus[];
+  readonly tunnels: readonly TunnelStatus[];
 }
 
 /** What a service is asked through, for as long as somebody watches. */
@@ -37,17 +45,28 @@ export class LinkSource implements Disposable {
   }
 
   /**
-   * The links of the service; of a file where it cannot be asked.
+   * The links and tunnels of the service; of a file where it cannot be asked.
    * @param config undefined where the file cannot be read
    */
-  async read(config: Config | undefined, run: FoundRun): Promise<LinkStatus[]> {
+  async read(config: Config | undefined, run: FoundRun): Promise<Carried> {
     const state = run.state === 'alive' ? 'unknown' : 'not running';
-    const ofFile = (config?.links ?? []).map(({ name, ends }): LinkStatus => ({ name, state, ends }));
+    const ofFile: Carried = {
+      links: (config?.links ?? []).map(({ name, ends }): LinkStatus => ({ name, state, ends })),
+      tunnels: (config?.tunnels ?? []).map(({ name, listen, connect }) => ({
+        name,
+        state,
+        ...(listen !== undefined && { listen }),
+        ...(connect !== undefined && { connect }),
+      })),
+    };
     if (run.state !== 'alive') return ofFile;
     try {
       this.#client ??= await connectControl(controlPath(this.#config, run.folder));
       const { running } = (await this.#client.ask('status')) as { readonly running: readonly RunnerStatus[] };
-      return running.filter(({ kind }) => kind === 'link').map(linkStatus);
+      return {
+        links: running.filter(({ kind }) => kind === 'link').map(linkStatus),
+        tunnels: running.filter(({ kind }) => kind === 'tunnel').map(tunnelStatus),
+      };
     } catch (error) {
       if (!isVnicError(error, 'VNIC_SYSTEM_CALL')) throw error;
       this.close();
@@ -73,16 +92,6 @@ function linkStatus({ kind: _kind, about, detail, ...status }: RunnerStatus): Li
   return { ...status, ends, ...(medium && { medium }), ...(ways && { ways }) };
 }
 
-const colours: Readonly<Record<LinkStatus['state'], StyleFormat>> = {
-  up: 'green',
-  starting: 'yellow',
-  waiting: 'yellow',
-  failed: 'red',
-  closed: 'dim',
-  unknown: 'dim',
-  'not running': 'dim',
-};
-
 /** The table, and below it what is to be said of single links. */
 export function linkLines(links: readonly LinkStatus[], nowMs: number): string[] {
   const { ok, fail } = symbols();
@@ -97,7 +106,7 @@ export function linkLines(links: readonly LinkStatus[], nowMs: number): string[]
     return [
       mark,
       printable(name),
-      style(colours[state], state),
+      style(stateColours[state], state),
       since === undefined ? '' : age(nowMs - Date.parse(since)),
       printable(ends.map(shortEnd).join(' ')),
       ...carried(ab),
@@ -110,19 +119,13 @@ export function linkLines(links: readonly LinkStatus[], nowMs: number): string[]
   return [...table, ...links.flatMap((link) => remarks(link, nowMs))];
 }
 
-function remarks({ name, state, reason, hint, again, ways }: LinkStatus, nowMs: number): string[] {
-  const lines: string[] = [];
-  if (state === 'unknown') lines.push('only who runs the service may ask for more: `sudo vnic service status`');
-  if (reason !== undefined) {
-    const inSec = again === undefined ? undefined : Math.max(0, (Date.parse(again) - nowMs) / 1000);
-    lines.push(`${reason}${inSec === undefined ? '' : `; again in ${inSec.toFixed(1)} s`}`);
-    if (hint !== undefined) lines.push(hint);
-  }
+function remarks({ ways, ...link }: LinkStatus, nowMs: number): string[] {
+  const lines = reasonLines(link, nowMs);
   for (const [i, { dropped }] of (ways ?? []).entries()) {
     const reasons = Object.entries(dropped).map(([why, count]) => `${why} ${count}`);
     if (reasons.length > 0) lines.push(`lost ${i === 0 ? 'a to b' : 'b to a'}: ${reasons.join(', ')}`);
   }
-  return lines.map((line) => printable(`${name}: ${line}`));
+  return lines.map((line) => printable(`${link.name}: ${line}`));
 }
 
 /** Without its options, and a command cut short. */
@@ -133,12 +136,6 @@ function shortEnd(text: string): string {
 }
 
 /** `12 s`, `3 min`, `2 h`, `5 d`. */
-function age(ms: number): string {
-  const seconds = Math.max(0, Math.round(ms / 1000));
-  if (seconds < 120) return `${seconds} s`;
-  if (seconds < 7200) return `${Math.floor(seconds / 60)} min`;
-  return seconds < 172_800 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86_400)} d`;
-}
 
 function total(dropped: Readonly<Record<string, number>>): number {
   return Object.values(dropped).reduce((sum, count) => sum + count, 0);

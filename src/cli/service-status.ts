@@ -20,6 +20,7 @@ import { interruption } from './interruption.ts';
 import { print, printable, printJson, type StyleFormat, style } from './output.ts';
 import { reportError } from './report-error.ts';
 import { LinkSource, type LinkStatus, linkLines } from './service-links.ts';
+import { type TunnelStatus, tunnelLines } from './service-tunnels.ts';
 import { symbols } from './symbols.ts';
 import { formatTable } from './table.ts';
 import { Screen } from './top-screen.ts';
@@ -120,6 +121,7 @@ interface Found {
   readonly info: RunInfo | undefined;
   readonly devices: readonly DeviceStatus[];
   readonly links: readonly LinkStatus[];
+  readonly tunnels: readonly TunnelStatus[];
 }
 
 interface Place extends Pick<Found, 'config' | 'installed' | 'manager'> {
@@ -135,11 +137,11 @@ async function find({ source, ...place }: Place): Promise<Found> {
     condition,
     info: run.state === 'none' ? undefined : run.info,
     devices: config === undefined ? [] : await devicesOf(config),
-    links: await source.read(config, run),
+    ...(await source.read(config, run)),
   };
 }
 
-function statusJson({ condition, config, installed, manager, info, devices, links }: Found): object {
+function statusJson({ condition, config, installed, manager, info, devices, links, tunnels }: Found): object {
   return {
     state: condition === 'running' ? (info?.state ?? 'starting') : condition === 'stopped' ? 'stopped' : 'dead',
     manager,
@@ -149,6 +151,7 @@ function statusJson({ condition, config, installed, manager, info, devices, link
     run: info ?? null,
     devices,
     links,
+    tunnels,
   };
 }
 
@@ -158,7 +161,7 @@ function conditionOf(state: ReturnType<typeof findRun>['state'], manager: Servic
   return manager === 'init' && existsSync(INIT_LOCK_FILE) ? 'deadWithLock' : 'stopped';
 }
 
-function statusLines({ condition, config, installed, manager, info, devices, links }: Found): string[] {
+function statusLines({ condition, config, installed, manager, info, devices, links, tunnels }: Found): string[] {
   const { text, colour } = conditions[condition];
   const isRunning = condition === 'running';
   const rows: (readonly [string, string])[] = [
@@ -179,6 +182,7 @@ function statusLines({ condition, config, installed, manager, info, devices, lin
     ...formatTable(rows).split('\n'),
     ...(devices.length > 0 ? ['', ...deviceTable(devices).split('\n')] : []),
     ...(links.length > 0 ? ['', ...linkLines(links, Date.now())] : []),
+    ...(tunnels.length > 0 ? ['', ...tunnelLines(tunnels, Date.now())] : []),
   ];
 }
 

@@ -17,6 +17,7 @@ import {
   type Schema,
   text,
 } from './schema.ts';
+import { type TunnelDocument, tunnel } from './tunnel-schema.ts';
 
 /** The file as it is read: devices by name, sections that are there. */
 export interface ConfigDocument {
@@ -27,6 +28,7 @@ export interface ConfigDocument {
   readonly rules?: RuleConfig[];
   readonly masquerade?: MasqueradeConfig[];
   readonly links?: [name: string, link: Partial<LinkDocument>][];
+  readonly tunnels?: [name: string, tunnel: Partial<TunnelDocument>][];
 }
 
 /** A namespace as it is read. */
@@ -256,7 +258,6 @@ const namespace: Schema<Partial<NamespaceDocument>> = object<NamespaceDocument>(
 /** Sections that later versions fill; named so that nobody takes them for a typing mistake. */
 const later = {
   switches: 'Switches come with a later version; a bridge is a device of kind bridge.',
-  tunnels: 'Tunnels come with a later version.',
   machines: 'Machines come with a later version.',
 };
 
@@ -273,6 +274,7 @@ export const configSchema: Schema<Partial<ConfigDocument>> = object<ConfigDocume
     rules: { schema: list(rule), about: 'Policy rules: which table a packet is routed by' },
     masquerade: { schema: list(masquerade), about: 'Sources that leave with the address of the interface' },
     links: { schema: record(linkName, link), about: 'Links by name, which `vnic run` carries while it runs' },
+    tunnels: { schema: record(linkName, tunnel), about: 'Tunnels by name, which `vnic run` carries while it runs' },
   },
   { later },
 );

@@ -2,6 +2,7 @@
 
 import type { BridgePortSettings, BridgeSettings } from '../netlink/index.ts';
 import type { LinkOptionsConfig } from './link-options.ts';
+import type { TunnelDocument } from './tunnel-schema.ts';
 
 /** What a device is. */
 export type DeviceKind = 'tun' | 'tap' | 'bridge' | 'veth';
@@ -111,6 +112,12 @@ export interface LinkConfig extends LinkOptionsConfig {
   readonly ends: readonly [string, string];
 }
 
+/** A tunnel that a running service carries; exactly one of `listen` and `connect`. */
+export interface TunnelConfig extends TunnelDocument {
+  /** Its key in the file. */
+  readonly name: string;
+}
+
 /** Everything that a file asks for; settings, rules and masquerading are those of the namespace of the process. */
 export interface Config extends NamespaceConfig {
   readonly devices: readonly DeviceConfig[];
@@ -118,4 +125,6 @@ export interface Config extends NamespaceConfig {
   readonly namespaces: Readonly<Record<string, NamespaceConfig>>;
   /** What is joined while a service runs. */
   readonly links: readonly LinkConfig[];
+  /** Tunnels that a service carries while it runs. */
+  readonly tunnels: readonly TunnelConfig[];
 }

@@ -6,7 +6,7 @@ import type { Config, DeviceConfig } from './config.ts';
 
 /** YAML that `parseConfig` reads as the same configuration. */
 export function formatConfig(config: Config): string {
-  const { devices, namespaces, sysctls, rules, masquerade, links } = config;
+  const { devices, namespaces, sysctls, rules, masquerade, links, tunnels } = config;
   const document = {
     ...(devices.length > 0 && {
       devices: Object.fromEntries(devices.map((device) => [device.id, deviceFields(device)])),
@@ -15,6 +15,14 @@ export function formatConfig(config: Config): string {
     ...withoutEmpty({ sysctls }),
     ...(rules.length > 0 && { rules }),
     ...(masquerade.length > 0 && { masquerade }),
+    ...(tunnels.length > 0 && {
+      tunnels: Object.fromEntries(
+        tunnels.map(({ name, clients, ...tunnel }) => [
+          name,
+          { ...tunnel, ...(clients !== undefined && { clients: Object.fromEntries(clients) }) },
+        ]),
+      ),
+    }),
     ...(links.length > 0 && { links: Object.fromEntries(links.map(({ name, ...link }) => [name, link])) }),
   };
   return Object.keys(document).length === 0 ? '{}\n' : stringify(document, { lineWidth: 0 });

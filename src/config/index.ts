@@ -11,6 +11,7 @@ export type {
   PortConfig,
   RouteConfig,
   RuleConfig,
+  TunnelConfig,
 } from './config.ts';
 export { configJsonSchema, configSchema } from './config-schema.ts';
 export { formatConfig } from './format-config.ts';

@@ -147,7 +147,7 @@ devices:
     ['devices: { x0: { kind: brigde } }', 'Did you mean bridge?'],
     ['devices: { x0: { up: "on" } }', 'Did you mean true?'],
     ['devices: { x0: { owner: true, kind: tap } }', 'Put it in quotes.'],
-    ['frobnicate: {}', 'Known here: version, devices, namespaces, sysctls, rules, masquerade, links.'],
+    ['frobnicate: {}', 'Known here: version, devices, namespaces, sysctls, rules, masquerade, links, tunnels.'],
   ])('proposes for %j: %s', (text, hint) => {
     expect(parseConfig(text).mistakes[0]?.hint).toBe(hint);
   });

@@ -8,3 +8,4 @@ export { type EndKind, type EndKindInfo, endKinds } from './end-kinds.ts';
 export { type EndMistake, type EndSpec, mistake, parseEnd } from './end-spec.ts';
 export { type JoinedEnds, type JoinOptions, joinEnds, mediumOf } from './join.ts';
 export { openEnd } from './open-end.ts';
+export { formatTunnelWhere, parseTunnelWhere, type TunnelCarrierKind, type TunnelWhere } from './tunnel-where.ts';

@@ -59,6 +59,7 @@ export function withoutHeld(config: Config, held: ReadonlySet<string>): Config {
     devices: config.devices.filter(({ namespace = '', name }) => !held.has(`device ${namespace} ${name}`)),
     namespaces: Object.fromEntries(Object.entries(config.namespaces).map(([name, value]) => [name, part(name, value)])),
     links: config.links,
+    tunnels: config.tunnels,
   };
 }
 

@@ -49,3 +49,4 @@ export { RunnerSet } from './runner-set.ts';
 export { type ServiceFileOptions, type ServiceNeeds, serviceNeeds } from './service-files.ts';
 export { Supervisor, type SupervisorOptions, type SupervisorState, type SupervisorStatus } from './supervisor.ts';
 export { systemdUnit } from './systemd-unit.ts';
+export type { TunnelClientDetail, TunnelDetail } from './tunnel-runnable.ts';

@@ -4,6 +4,7 @@ import { lookup as resolve } from 'node:dns/promises';
 import type { LookupFunction } from 'node:net';
 
 import { IpAddress, VnicError } from '../base/index.ts';
+import { formatTunnelWhere, type TunnelWhere } from '../ends/index.ts';
 import { type Identity, KnownPeers, loadIdentity } from '../identity/index.ts';
 import type { Medium } from '../link/index.ts';
 import type { ServerTrust } from '../secure/index.ts';
@@ -13,7 +14,6 @@ import { requireInsecure } from './listen.ts';
 import { connectTlsCarrier, type TlsTunnelCarrier } from './tls-carrier.ts';
 import { connectUdpCarrier } from './udp-carrier.ts';
 import { connectWebSocketCarrier } from './websocket-carrier.ts';
-import { formatTunnelWhere, type TunnelWhere } from './where.ts';
 
 /** How a tunnel is connected. */
 export interface TunnelConnectOptions extends Omit<TunnelClientOptions, 'connect' | 'defaultRoute'> {

@@ -1,5 +1,6 @@
 /** Tunnels between hosts: a device at each, many clients at one, addresses and routes handed out. */
 
+export { formatTunnelWhere, parseTunnelWhere, type TunnelCarrierKind, type TunnelWhere } from '../ends/index.ts';
 export { AddressPool } from './address-pool.ts';
 export type { TunnelCarrier } from './carrier.ts';
 export {
@@ -41,4 +42,3 @@ export {
   type UdpTunnelListener,
   udpTunnelMtu,
 } from './udp-carrier.ts';
-export { formatTunnelWhere, parseTunnelWhere, type TunnelCarrierKind, type TunnelWhere } from './where.ts';

@@ -1,6 +1,7 @@
 /** A listening side as it is asked for: a place, whom to let in, and what to hand out. */
 
 import { IpAddress, VnicError } from '../base/index.ts';
+import { formatTunnelWhere, type TunnelWhere } from '../ends/index.ts';
 import { AuthorizedPeers, type Identity, loadIdentity } from '../identity/index.ts';
 import type { ClientTrust, RefusedClient } from '../secure/index.ts';
 import type { TunnelCarrier } from './carrier.ts';
@@ -8,7 +9,6 @@ import { openTunnelServer, type TunnelServer, type TunnelServerOptions } from '.
 import { listenForTlsCarriers } from './tls-carrier.ts';
 import { listenForUdpCarriers, udpTunnelMtu } from './udp-carrier.ts';
 import { listenForWebSocketCarriers } from './websocket-carrier.ts';
-import { formatTunnelWhere, type TunnelWhere } from './where.ts';
 
 /** How tunnels are listened for. */
 export interface TunnelListenOptions extends TunnelServerOptions {

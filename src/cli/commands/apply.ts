@@ -73,9 +73,11 @@ async function apply(options: ApplyCommandOptions): Promise<void> {
     },
   });
   await tell(changes, plan, options);
-  if (config.links.length > 0 && !options.json && !options.quiet) {
-    const names = config.links.map(({ name }) => name).join(', ');
-    printNote(`links are carried while \`vnic run\` runs: ${printable(names)}`);
+  const carried = [...config.links, ...config.tunnels].map(({ name }) => name);
+  if (carried.length > 0 && !options.json && !options.quiet) {
+    const kinds = [config.links.length > 0 ? 'links' : '', config.tunnels.length > 0 ? 'tunnels' : ''];
+    const what = kinds.filter((kind) => kind !== '').join(' and ');
+    printNote(`${what} are carried while \`vnic run\` runs: ${printable(carried.join(', '))}`);
   }
 }
 

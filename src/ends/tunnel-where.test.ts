@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { isVnicError } from '../base/index.ts';
-import { formatTunnelWhere, parseTunnelWhere } from './where.ts';
+import { formatTunnelWhere, parseTunnelWhere } from './tunnel-where.ts';
 
 describe('where a tunnel is', () => {
   it.each([
