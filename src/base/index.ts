@@ -15,3 +15,4 @@ export {
 export { Listeners } from './listeners.ts';
 export { PrefixTable } from './prefix-table.ts';
 export { type Random, seededRandom } from './random.ts';
+export { RateLimiter } from './rate-limiter.ts';

@@ -66,6 +66,12 @@ export const commandList: readonly CommandEntry[] = [
     load: () => import('./commands/identity.ts'),
   },
   {
+    name: 'mtu',
+    summary: 'explain the MTU of two ends of a link',
+    group: PACKETS,
+    load: () => import('./commands/mtu.ts'),
+  },
+  {
     name: 'create',
     summary: 'make a TUN or TAP device that stays, a bridge, or a veth pair',
     group: DEVICES,

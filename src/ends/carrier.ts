@@ -33,6 +33,7 @@ export type CarrierEvent =
   | { readonly event: 'down'; readonly link: string; readonly error: VnicError }
   | { readonly event: 'retry'; readonly link: string; readonly error: VnicError; readonly delayMs: number }
   | { readonly event: 'refused'; readonly link: string; readonly peer: string }
+  | { readonly event: 'mtu'; readonly link: string; readonly mtu: number }
   /** The key of this side, and where it listens by key, how many may connect. */
   | { readonly event: 'identity'; readonly link: string; readonly fingerprint: string; readonly allowed?: number }
   /** A server was met for the first time; nobody has compared its fingerprint. */

@@ -37,7 +37,7 @@ const ofTlsClient = {
   ...ofIdentity,
 } as const;
 const ofTlsListener = { allow: 'sha256:…', ca: '/etc/vnic/ca.pem', insecure: 'flag', ...ofIdentity } as const;
-const ofDatagrams = { mtu: '1400', medium: 'ip' } as const;
+const ofDatagrams = { mtu: '1400', medium: 'ip', probe: 'flag' } as const;
 
 /** The word that an end begins with. */
 export type EndKind =

@@ -8,6 +8,10 @@ export interface OpenEnd {
   readonly link: PacketLink;
   /** For people: `TUN device tun0`, `TCP 192.0.2.1:7000`. */
   readonly label: string;
+  /** Of a device: it takes packets longer than its MTU from this side, as an interface takes longer ones from the wire. */
+  readonly takesLonger?: true;
+  /** Of a device that was made here, and was not told its MTU: sets that. */
+  setMtu?(mtu: number): Promise<void>;
   /** Closes the link and everything behind it. Idempotent. */
   close(): Promise<void>;
 }

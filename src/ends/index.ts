@@ -6,6 +6,8 @@ export { claimsCollide, claimsOf, type DeviceClaim, deviceOf, type ListenerClaim
 export type { OpenEnd, OpenEndOptions } from './end.ts';
 export { type EndKind, type EndKindInfo, endKinds } from './end-kinds.ts';
 export { type EndMistake, type EndSpec, mistake, parseEnd } from './end-spec.ts';
-export { type JoinedEnds, type JoinOptions, joinEnds, mediumOf } from './join.ts';
+export { type EndMtu, explainMtu, type MtuBasis, type MtuExplanation, type OuterPath } from './explain-mtu.ts';
+export { type JoinedEnds, type JoinOptions, joinEnds } from './join.ts';
+export { mediumOf } from './medium-of.ts';
 export { openEnd } from './open-end.ts';
 export { formatTunnelWhere, parseTunnelWhere, type TunnelCarrierKind, type TunnelWhere } from './tunnel-where.ts';

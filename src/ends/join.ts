@@ -2,13 +2,15 @@
  * Two ends joined into a link: what comes from one goes to the other, both ways, until one of them ends for good.
  */
 
-import { invalidArgument, VnicError } from '../base/index.ts';
-import { type Forwarding, type ForwardOptions, forward, type Medium } from '../link/index.ts';
+import { type Forwarding, type ForwardOptions, forward, type Medium, type TooLongHandler } from '../link/index.ts';
+import { createTooLongHandler } from '../mtu/index.ts';
+import { systemClock } from '../netdev/index.ts';
 import type { CarrierEvent } from './carrier.ts';
 import type { OpenEnd } from './end.ts';
-import { endKinds } from './end-kinds.ts';
-import { type EndSpec, parseEnd, readOption } from './end-spec.ts';
+import { type EndSpec, parseEnd } from './end-spec.ts';
+import { followMtu } from './follow-mtu.ts';
 import { carriesSuperPackets, takesMtu } from './kinds/device.ts';
+import { mediumOf } from './medium-of.ts';
 import { openEnd } from './open-end.ts';
 
 /** How two ends are joined. */
@@ -62,35 +64,21 @@ export async function joinEnds(
       mtu = end.link.mtu;
     }
     const [a, b] = specs.map((spec) => opened.get(spec)) as [OpenEnd, OpenEnd];
-    const forwarding = forward(a.link, b.link, { policy, ...(queuePackets !== undefined && { queuePackets }) });
-    return new Joined(a, b, medium, forwarding);
+    const onTooLong = tooLongHandler([a, b], medium);
+    const queue = queuePackets !== undefined && { queuePackets };
+    const forwarding = forward(a.link, b.link, { policy, onTooLong, ...queue });
+    return new Joined(a, b, medium, forwarding, onEvent);
   } catch (error) {
     for (const end of opened.values()) await end.close();
     throw error;
   }
 }
 
-/** What two ends carry when they are joined. @throws VNIC_MEDIUM_MISMATCH, VNIC_INVALID_END */
-export function mediumOf(a: EndSpec, b: EndSpec): Medium {
-  if (a.text === b.text && a === b) throw invalidArgument('join two ends', 'two of them', 'the same one twice');
-  const [one, other] = [ownMedium(a), ownMedium(b)];
-  if (one !== undefined && other !== undefined && one !== other) {
-    const [ip, ethernet] = one === 'ip' ? [a, b] : [b, a];
-    throw new VnicError('VNIC_MEDIUM_MISMATCH', {
-      attempted: `join ${a.text} and ${b.text}`,
-      reason: `${ip.text} carries IP packets, and ${ethernet.text} Ethernet frames`,
-      hint: 'Use tun: at both ends, or tap: at both.',
-    });
-  }
-  return one ?? other ?? 'ip';
-}
-
-function ownMedium(spec: EndSpec): Medium | undefined {
-  const { medium } = endKinds[spec.kind];
-  if (medium !== 'any') return medium;
-  return readOption(spec, 'medium', 'ip or ethernet', (text) =>
-    text === 'ip' || text === 'ethernet' ? text : undefined,
-  );
+/** Devices are given what is too long for them as well: the kernel takes it. */
+function tooLongHandler(ends: readonly OpenEnd[], medium: Medium): TooLongHandler {
+  const handle = createTooLongHandler({ medium, nowMs: () => systemClock.nowMs() });
+  const devices = new Set<unknown>(ends.filter(({ takesLonger }) => takesLonger).map(({ link }) => link));
+  return (packet, sink, out) => (devices.has(sink) ? 'fits' : handle(packet, sink, out));
 }
 
 class Joined implements JoinedEnds {
@@ -99,12 +87,20 @@ class Joined implements JoinedEnds {
   readonly medium: Medium;
   readonly forwarding: Forwarding;
   readonly done: Promise<void>;
+  readonly #stopFollowing: readonly (() => void)[];
 
-  constructor(a: OpenEnd, b: OpenEnd, medium: Medium, forwarding: Forwarding) {
+  constructor(a: OpenEnd, b: OpenEnd, medium: Medium, forwarding: Forwarding, onEvent: JoinOptions['onEvent']) {
     this.a = a;
     this.b = b;
     this.medium = medium;
     this.forwarding = forwarding;
+    // A device is its owner's to set; of other ends the carrier says what fits.
+    this.#stopFollowing = [
+      [a, b],
+      [b, a],
+    ].flatMap(([one, other]) =>
+      one === undefined || other === undefined || one.takesLonger ? [] : [followMtu(one, other, onEvent)],
+    );
     this.done = this.#run();
   }
 
@@ -117,6 +113,7 @@ class Joined implements JoinedEnds {
   }
 
   async close(): Promise<void> {
+    for (const stop of this.#stopFollowing) stop();
     await this.forwarding.close();
     await Promise.allSettled([this.a.close(), this.b.close()]);
   }

@@ -1,13 +1,14 @@
 /** Options that several kinds of ends have. */
 
+import { IP_MAX_LEN, IPV4_MIN_MTU } from '../mtu/index.ts';
 import { type EndSpec, readOption } from './end-spec.ts';
 
 /** Payload of Ethernet, and of what nothing else is known of. */
 export const DEFAULT_MTU = 1500;
-/** The least that IPv4 asks of a link (RFC 791). */
-export const MIN_MTU = 68;
+/** The least that IPv4 asks of a link. */
+export const MIN_MTU: number = IPV4_MIN_MTU;
 /** The longest IP packet. */
-export const MAX_MTU = 65_535;
+export const MAX_MTU: number = IP_MAX_LEN;
 /** Ethernet header and one 802.1Q tag. */
 export const ETHERNET_OVERHEAD_LEN = 18;
 

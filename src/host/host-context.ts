@@ -1,10 +1,10 @@
 /** What the parts of one responder share. */
 
+import type { RateLimiter } from '../base/index.ts';
 import type { AddressSet } from './address-set.ts';
 import type { MutableResponderCounters } from './counters.ts';
 import type { HostMacs } from './host-macs.ts';
 import type { ResponderConfig } from './options.ts';
-import type { RateLimiter } from './rate-limiter.ts';
 import type { Reassembler } from './reassembly.ts';
 import type { ReplySender } from './reply-sender.ts';
 

@@ -17,6 +17,7 @@
  * Not supported: VLAN tags, jumbograms, ICMP errors other than port unreachable, reversing source routes.
  */
 
+import { RateLimiter } from '../base/index.ts';
 import type { Medium, PacketBatch } from '../link/index.ts';
 import { DESCRIPTOR_WORDS } from '../link/index.ts';
 import { EtherType, ethernetHeaderLen, u16 } from '../wire/index.ts';
@@ -28,7 +29,6 @@ import { HostMacs } from './host-macs.ts';
 import { Ipv4Host } from './ipv4-host.ts';
 import { Ipv6Host } from './ipv6-host.ts';
 import { checkOptions, type ResponderConfig, type ResponderOptions } from './options.ts';
-import { RateLimiter } from './rate-limiter.ts';
 import { Reassembler } from './reassembly.ts';
 import { ReplySender } from './reply-sender.ts';
 

@@ -5,31 +5,12 @@
  * worth calling again. `BatchPump` turns that into promises, iterators and callbacks.
  */
 
-import { invalidArgument, Listeners, type VnicError } from '../base/index.ts';
+import { Listeners, type VnicError } from '../base/index.ts';
 import { BatchPump } from './batch-pump.ts';
 import { DESCRIPTOR_WORDS, PacketBatch } from './packet-batch.ts';
-import type {
-  LinkCounters,
-  LinkEvents,
-  Medium,
-  PacketLink,
-  WaitOptions,
-  WebStreams,
-  WriteDropReason,
-} from './packet-link.ts';
+import type { LinkEvents, Medium, PacketLink, WaitOptions, WebStreams, WriteDropReason } from './packet-link.ts';
 import { toWebStreams } from './web-streams.ts';
-
-/** At most one `writeDropped` event per reason in this time. */
-const DROP_EVENT_INTERVAL_MS = 1000;
-
-/** The counters, open for the carrier to add to. */
-export interface MutableCounters extends LinkCounters {
-  packetsRead: number;
-  bytesRead: number;
-  packetsWritten: number;
-  bytesWritten: number;
-  readonly writeDropped: Record<WriteDropReason, number>;
-}
+import { endOfRange, type MutableCounters, WriteDrops, zeroLinkCounters } from './write-drops.ts';
 
 export interface BaseLinkOptions {
   readonly name: string;
@@ -58,12 +39,13 @@ export abstract class BaseLink implements PacketLink {
   readonly #pump: BatchPump<PacketBatch>;
   // A single packet is written as a batch of one over its own memory.
   readonly #single = new Uint32Array(DESCRIPTOR_WORDS);
-  readonly #dropEventAtMs = new Map<WriteDropReason, number>();
+  readonly #drops: WriteDrops;
 
   protected constructor(options: BaseLinkOptions) {
     this.name = options.name;
     this.medium = options.medium;
-    this.counters = options.counters ?? zeroCounters();
+    this.counters = options.counters ?? zeroLinkCounters();
+    this.#drops = new WriteDrops(this.counters, this.events);
     this.#pump = new BatchPump({
       name: options.name,
       batch: options.batch ?? new PacketBatch(),
@@ -114,10 +96,7 @@ export abstract class BaseLink implements PacketLink {
     this.#pump.requireOpen('write a packet');
     if (source instanceof PacketBatch) {
       const first = from ?? 0;
-      const end = to ?? source.count;
-      if (first < 0 || end > source.count) {
-        throw invalidArgument(`write to ${this.name}`, `a range inside 0 to ${source.count}`, `${first} to ${end}`);
-      }
+      const end = endOfRange(this.name, source, first, to);
       return first >= end ? 0 : this.writeNow(source.bytes, source.descriptors, first, end);
     }
     this.#single[1] = source.length;
@@ -172,22 +151,6 @@ export abstract class BaseLink implements PacketLink {
 
   /** Counts a packet that was taken and then dropped; `explain` is called only when somebody gets to see it. */
   protected countWriteDrop(reason: WriteDropReason, explain: () => VnicError): void {
-    this.counters.writeDropped[reason]++;
-    if (this.events.count('writeDropped') === 0) return;
-    const nowMs = performance.now();
-    const lastMs = this.#dropEventAtMs.get(reason);
-    if (lastMs !== undefined && nowMs - lastMs < DROP_EVENT_INTERVAL_MS) return;
-    this.#dropEventAtMs.set(reason, nowMs);
-    this.events.emit('writeDropped', { reason, error: explain() });
+    this.#drops.count(reason, 1, explain);
   }
-}
-
-function zeroCounters(): MutableCounters {
-  return {
-    packetsRead: 0,
-    bytesRead: 0,
-    packetsWritten: 0,
-    bytesWritten: 0,
-    writeDropped: { 'link-down': 0, refused: 0, 'too-long': 0, 'queue-full': 0 },
-  };
 }

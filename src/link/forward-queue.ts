@@ -41,14 +41,18 @@ export class ForwardQueue {
     return new ForwardQueue(packets, packets * TYPICAL_PACKET_LEN + MAX_FRAME_LEN);
   }
 
-  /** A queue that takes any batch of this size whole while it is empty. */
-  static ofBatch(batch: PacketBatch): ForwardQueue {
-    return new ForwardQueue(batch.capacity, batch.bytes.length + batch.capacity * PACKET_ALIGNMENT);
+  /** A queue that takes any batch of this size whole while it is empty, and one of the size of `extra` with it. */
+  static ofBatch(batch: PacketBatch, extra?: PacketBatch): ForwardQueue {
+    const capacity = batch.capacity + (extra?.capacity ?? 0);
+    return new ForwardQueue(capacity, lengthOf(batch) + lengthOf(extra));
   }
 
-  /** True when the queue takes any batch of this size whole while it is empty. */
-  holds(batch: PacketBatch): boolean {
-    return this.#capacity >= batch.capacity && this.#ringBytes >= batch.bytes.length;
+  /** True when it is one of `ofBatch` for such batches, or larger. */
+  holds(batch: PacketBatch, extra?: PacketBatch): boolean {
+    return (
+      this.#capacity >= batch.capacity + (extra?.capacity ?? 0) &&
+      this.#ringBytes >= batch.bytes.length + (extra?.bytes.length ?? 0)
+    );
   }
 
   /** Packets queued. */
@@ -94,4 +98,8 @@ export class ForwardQueue {
     this.#next = 0;
     return this.#ring.shift(this.#front) > 0;
   }
+}
+
+function lengthOf(batch: PacketBatch | undefined): number {
+  return batch === undefined ? 0 : batch.bytes.length + batch.capacity * PACKET_ALIGNMENT;
 }

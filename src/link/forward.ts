@@ -14,6 +14,8 @@
  * direction stalls for the first time; a wire between kernel devices, which take everything, has none.
  *
  *   end      a link is closed or vanishes, or `close()`. Packets still queued are counted as `ended`.
+ *   too long What is longer than the sink's MTU is given to `onTooLong` before the sink sees it. Its answers are written back to
+ *            the source; its fragments follow the batch, and wait in the queue like any packet. Super-packets are exempt.
  *
  * A link whose reader has been stopped does not say that it was closed. While a direction waits, the link it reads
  * from is therefore looked at every `CLOSED_CHECK_INTERVAL_MS`.
@@ -21,8 +23,9 @@
 
 import { invalidArgument, isVnicError, VnicError } from '../base/index.ts';
 import { ForwardQueue } from './forward-queue.ts';
-import type { PacketBatch } from './packet-batch.ts';
+import { DESCRIPTOR_WORDS, type PacketBatch } from './packet-batch.ts';
 import type { PacketLink, WriteDropReason } from './packet-link.ts';
+import { type TooLongHandler, TooLongSorter } from './too-long.ts';
 
 const CLOSED_CHECK_INTERVAL_MS = 100;
 
@@ -41,6 +44,12 @@ export type ForwardDropReason = WriteDropReason | 'ended';
 
 /** How two links are joined. */
 export interface ForwardOptions {
+  /**
+   * Asked about packets that are longer than the MTU which their sink has at that moment, so that their senders are told. Left out,
+   * the sink drops what it cannot carry.
+   */
+  readonly onTooLong?: TooLongHandler;
+
   /** Default `wait`. */
   readonly policy?: ForwardPolicy;
   /**
@@ -63,6 +72,10 @@ export interface ForwardCounters {
   readonly queued: number;
   /** Packets lost on the way, in the queue here or in the sink. */
   readonly dropped: Readonly<Record<ForwardDropReason, number>>;
+  /** Answers to packets that were too long, which the source has taken. */
+  readonly replies: number;
+  /** Fragments made of packets that were too long; they count in `packets` when they are delivered. */
+  readonly fragments: number;
 }
 
 /** Two joined links. */
@@ -80,7 +93,7 @@ export interface Forwarding extends AsyncDisposable {
 
 /**
  * Joins two links both ways until one ends or `close` is called. Super-packets pass untouched when both links carry
- * them. The packets are not looked at: a longer one than the other link's MTU is that link's to drop and to count.
+ * them. Without `onTooLong` packets are not looked at: a longer one than the other link's MTU is that link's to drop and to count.
  *
  * @throws VNIC_INVALID_ARGUMENT when the links differ in medium or `offload`, or are the same one
  * @throws VNIC_READER_BUSY when a link has a reader
@@ -157,12 +170,15 @@ class Direction implements ForwardCounters {
     'queue-full': 0,
     ended: 0,
   };
+  replies = 0;
+  fragments = 0;
 
   readonly #source: PacketLink;
   readonly #sink: PacketLink;
   readonly #policy: ForwardPolicy;
   readonly #queuePackets: number;
   readonly #onEnd: (error?: unknown) => void;
+  readonly #tooLong: TooLongSorter | undefined;
   readonly #stopped = new AbortController();
   #arrived = 0;
   #queue: ForwardQueue | undefined;
@@ -176,6 +192,8 @@ class Direction implements ForwardCounters {
     this.#policy = options.policy ?? 'wait';
     this.#queuePackets = options.queuePackets ?? DEFAULT_QUEUE_PACKETS;
     this.#onEnd = onEnd;
+    const { onTooLong } = options;
+    this.#tooLong = onTooLong === undefined || source.offload ? undefined : new TooLongSorter(source.medium, onTooLong);
   }
 
   get queued(): number {
@@ -213,15 +231,32 @@ class Direction implements ForwardCounters {
 
   /** Hot. */
   readonly #onBatch = (batch: PacketBatch): void => {
-    this.#arrived += batch.count;
+    this.#arrived += countPackets(batch, 0);
     try {
-      const taken = this.#stalled ? 0 : this.#write(batch);
-      if (taken < batch.count) this.#keep(batch, taken);
+      const fragments = this.#tooLong?.hasSome(batch, this.#sink.mtu) ? this.#sortOut(batch, this.#tooLong) : undefined;
+      this.#pass(batch);
+      if (fragments !== undefined) this.#pass(fragments);
     } catch (error) {
       // Not thrown: a sink that vanishes has stopped this reader by now, and then nobody would be told but the event loop.
       this.#onEnd(error);
     }
   };
+
+  /** Hot. */
+  #pass(batch: PacketBatch): void {
+    const taken = this.#stalled ? 0 : this.#write(batch);
+    if (taken < batch.count) this.#keep(batch, taken);
+  }
+
+  #sortOut(batch: PacketBatch, tooLong: TooLongSorter): PacketBatch | undefined {
+    const { dropped, fragmented, replies, fragments } = tooLong.sortOut(batch, this.#sink);
+    this.dropped['too-long'] += dropped;
+    this.fragments += fragments.count;
+    this.#arrived += fragments.count - fragmented;
+    // A source that takes nothing now loses them: the sender will try again, and be told again.
+    if (replies.count > 0) this.replies += this.#source.write(replies);
+    return fragments.count > 0 ? fragments : undefined;
+  }
 
   /** Hot. */
   #write(batch: PacketBatch): number {
@@ -273,7 +308,7 @@ class Direction implements ForwardCounters {
       this.dropped['queue-full']++;
       at = queue.push(batch, at);
     }
-    this.dropped['queue-full'] += batch.count - at;
+    this.dropped['queue-full'] += countPackets(batch, at);
     if (this.#stalled) return;
     this.#stalled = true;
     this.stalls++;
@@ -281,10 +316,12 @@ class Direction implements ForwardCounters {
   }
 
   #queueFor(batch: PacketBatch): ForwardQueue {
-    // A waiting direction keeps one batch, whose size is the source's choice.
-    const suits = this.#policy !== 'wait' || this.#queue?.holds(batch) === true;
+    // A waiting direction keeps one batch, whose size is the source's choice, and the fragments that follow it.
+    const extra = this.#tooLong?.fragments;
+    const suits = this.#policy !== 'wait' || this.#stalled || this.#queue?.holds(batch, extra) === true;
     if (this.#queue !== undefined && suits) return this.#queue;
-    this.#queue = this.#policy === 'wait' ? ForwardQueue.ofBatch(batch) : ForwardQueue.ofPackets(this.#queuePackets);
+    this.#queue =
+      this.#policy === 'wait' ? ForwardQueue.ofBatch(batch, extra) : ForwardQueue.ofPackets(this.#queuePackets);
     return this.#queue;
   }
 
@@ -323,6 +360,13 @@ function checkLinks(a: PacketLink, b: PacketLink): void {
     reason: `${carrying.name} carries super-packets and ${other.name} does not`,
     hint: `Open both with super-packets, or ${carrying.name} without: it then splits them itself.`,
   });
+}
+
+/** Hot. Packets from an index on; those of length 0 were taken out by the source. */
+function countPackets({ descriptors, count }: PacketBatch, from: number): number {
+  let packets = 0;
+  for (let i = from; i < count; i++) if (descriptors[i * DESCRIPTOR_WORDS + 1] !== 0) packets++;
+  return packets;
 }
 
 function checkOptions(options: ForwardOptions): void {

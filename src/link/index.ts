@@ -1,6 +1,6 @@
 /** The contract of everything that carries packets, and the batch in which they travel. */
 
-export { BaseLink, type BaseLinkOptions, type MutableCounters } from './base-link.ts';
+export { BaseLink, type BaseLinkOptions } from './base-link.ts';
 export { BatchPump, type PumpedCarrier } from './batch-pump.ts';
 export {
   type ForwardCounters,
@@ -28,4 +28,6 @@ export type {
 } from './packet-link.ts';
 export { PacketRing } from './packet-ring.ts';
 export { createLinkPair, type LinkPairOptions } from './pair.ts';
+export type { TooLongHandler, TooLongOutput, TooLongVerdict } from './too-long.ts';
 export { toWebStreams } from './web-streams.ts';
+export { endOfRange, type MutableCounters, WriteDrops, zeroLinkCounters } from './write-drops.ts';

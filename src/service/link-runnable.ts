@@ -123,6 +123,14 @@ class Carriers {
     } else if (event.event === 'refused') {
       const message = `${end}: ${event.peer} was turned away, since another is connected`;
       this.#tell({ level: 'warn', event: 'refused', message, fields: { end, peer: event.peer } });
+    } else if (event.event === 'mtu') {
+      const { mtu } = event;
+      this.#tell({
+        level: 'info',
+        event: 'mtu',
+        message: `${end} carries packets of up to ${mtu} bytes`,
+        fields: { end, mtu },
+      });
     } else if (!('error' in event)) {
       this.#tell(identityEvent(event));
     } else {

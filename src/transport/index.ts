@@ -17,5 +17,6 @@ export {
 export type { UdpPathMtu, UdpUnreachable, UnreachableReason } from './udp-errors.ts';
 export { UdpLink, type UdpLinkDrops, type UdpLinkOptions } from './udp-link.ts';
 export type { PathMtuDiscovery, UdpOptions, UdpReceiveBatchOptions } from './udp-open.ts';
+export type { UdpPathMtuOptions } from './udp-path-mtu.ts';
 export { UdpPeers, type UdpPeersOptions } from './udp-peers.ts';
 export { openUdp, type UdpEvents, UdpSocket } from './udp-socket.ts';

@@ -7,17 +7,29 @@
  *
  *   connected   Everything goes to the peer and comes from it; the kernel sees to that.
  *   empty       A datagram without payload is a sign of life.
+ *   path        With `path` the MTU follows what the path takes (`udp-path-mtu.ts`), up to `mtu`; what comes in may be longer then, since
+ *               the peer finds its own. Without, it stays: what the path does not take is fragmented by this machine.
  *   listening   The first that sends is the peer. Others are counted as strangers, until the peer was silent for
  *               `PEER_SILENCE_MS`; then the next that sends is the peer. Before there is one, packets are lost: `link-down`.
  */
 
-import { invalidArgument, Listeners, VnicError } from '../base/index.ts';
-
+import { Listeners, VnicError } from '../base/index.ts';
 import type { Medium, MutableCounters, WaitOptions, WebStreams, WriteDropReason } from '../link/index.ts';
-import { DESCRIPTOR_WORDS, type LinkEvents, PacketBatch, type PacketLink, toWebStreams } from '../link/index.ts';
+import {
+  DESCRIPTOR_WORDS,
+  endOfRange,
+  type LinkEvents,
+  PacketBatch,
+  type PacketLink,
+  toWebStreams,
+  WriteDrops,
+  zeroLinkCounters,
+} from '../link/index.ts';
+import { looksLikePathProbe, type PathMtuSearchState } from '../mtu/index.ts';
 import type { UdpBatch } from './udp-batch.ts';
 import { type UdpDropReason, zeroCounters } from './udp-counters.ts';
 import { UdpEndpointTable, type UdpEndpointValue } from './udp-endpoints.ts';
+import { UdpPathFollower, type UdpPathMtuOptions } from './udp-path-mtu.ts';
 import type { UdpSocket } from './udp-socket.ts';
 
 /** How packets are put into datagrams. */
@@ -27,6 +39,8 @@ export interface UdpLinkOptions {
   readonly mtu?: number;
   /** For people and logs; default the name of the socket. */
   readonly name?: string;
+  /** Follow the MTU of the path, up to `mtu`; default no. */
+  readonly path?: UdpPathMtuOptions;
 }
 
 /** What came in and is no packet of the peer. */
@@ -40,6 +54,8 @@ export interface UdpLinkDrops {
 const DEFAULT_MTU = 1500;
 /** Ethernet header and one 802.1Q tag, which the MTU does not count. */
 const ETHERNET_OVERHEAD_LEN = 18;
+/** The longest payload of UDP over IPv4. */
+const MAX_PAYLOAD_LEN = 65_507;
 const PEER_SILENCE_MS = 30_000;
 const PEER = 1;
 const ENDPOINT_MASK = 0xffff;
@@ -48,22 +64,21 @@ const ENDPOINT_MASK = 0xffff;
 export class UdpLink implements PacketLink {
   readonly name: string;
   readonly medium: Medium;
-  readonly mtu: number;
   readonly offload: boolean = false;
-  readonly counters: MutableCounters = {
-    packetsRead: 0,
-    bytesRead: 0,
-    packetsWritten: 0,
-    bytesWritten: 0,
-    writeDropped: { 'link-down': 0, refused: 0, 'too-long': 0, 'queue-full': 0 },
-  };
+  readonly counters: MutableCounters = zeroLinkCounters();
   /** Totals of what was received and left out. */
   readonly readDropped: { -readonly [Key in keyof UdpLinkDrops]: number } = { tooLong: 0, stranger: 0 };
 
   readonly #socket: UdpSocket;
-  readonly #maxLen: number;
+  readonly #headerLen: number;
+  readonly #maxReadLen: number;
+  readonly #follower: UdpPathFollower | undefined;
+  readonly #probes: boolean;
+  #mtu: number;
+  #maxLen: number;
   readonly #peers = new UdpEndpointTable(PEER + 1);
   readonly #events: Listeners<LinkEvents> = new Listeners();
+  readonly #drops = new WriteDrops(this.counters, this.#events);
   // Own descriptors: those of the writer name endpoints of another socket, or nothing.
   #descriptors = new Uint32Array(64 * DESCRIPTOR_WORDS);
   // A single packet is written as a batch of one over its own memory.
@@ -72,12 +87,27 @@ export class UdpLink implements PacketLink {
   readonly #refused = { ...zeroCounters().sendDropped };
   #peerHeardMs = Number.NEGATIVE_INFINITY;
 
-  constructor(socket: UdpSocket, { medium, mtu = DEFAULT_MTU, name = socket.name }: UdpLinkOptions) {
+  constructor(socket: UdpSocket, { medium, mtu = DEFAULT_MTU, name = socket.name, path }: UdpLinkOptions) {
     this.name = name;
     this.medium = medium;
-    this.mtu = mtu;
     this.#socket = socket;
-    this.#maxLen = mtu + (medium === 'ethernet' ? ETHERNET_OVERHEAD_LEN : 0);
+    this.#headerLen = medium === 'ethernet' ? ETHERNET_OVERHEAD_LEN : 0;
+    this.#mtu = mtu;
+    this.#maxLen = mtu + this.#headerLen;
+    this.#maxReadLen = path === undefined ? this.#maxLen : MAX_PAYLOAD_LEN;
+    this.#follower = path === undefined ? undefined : this.#follow(path);
+    this.#probes = this.#follower?.probes ?? false;
+    if (this.#follower !== undefined) this.#setMaxLen(this.#follower.size);
+  }
+
+  /** In bytes, link header not counted; with `path` it follows what the path takes, and an event tells. */
+  get mtu(): number {
+    return this.#mtu;
+  }
+
+  /** How far the search for the path MTU is; undefined where nothing is probed, or there is no peer yet. */
+  get pathMtuState(): PathMtuSearchState | undefined {
+    return this.#follower?.state;
   }
 
   get closed(): boolean {
@@ -113,10 +143,7 @@ export class UdpLink implements PacketLink {
 
   write(source: Uint8Array | PacketBatch, from = 0, to?: number): number {
     if (source instanceof PacketBatch) {
-      const end = to ?? source.count;
-      if (from < 0 || end > source.count) {
-        throw invalidArgument(`write to ${this.name}`, `a range inside 0 to ${source.count}`, `${from} to ${end}`);
-      }
+      const end = endOfRange(this.name, source, from, to);
       return from >= end ? 0 : this.#send(source.bytes, source.descriptors, from, end);
     }
     this.#single[1] = source.length;
@@ -137,6 +164,7 @@ export class UdpLink implements PacketLink {
   }
 
   close(): Promise<void> {
+    this.#follower?.close();
     return this.#socket.close();
   }
 
@@ -153,7 +181,11 @@ export class UdpLink implements PacketLink {
     for (let i = 0; i < batch.count; i++) {
       const length = batch.length(i);
       const isStranger = isListening && !this.#isFromPeer(batch, i, nowMs);
-      if (!isStranger && length > 0 && length <= this.#maxLen) {
+      if (this.#probes && !isStranger && this.#isProbe(batch, i, length)) {
+        batch.drop(i);
+        continue;
+      }
+      if (!isStranger && length > 0 && length <= this.#maxReadLen) {
         packets++;
         this.counters.bytesRead += length;
         continue;
@@ -166,11 +198,19 @@ export class UdpLink implements PacketLink {
     return packets;
   }
 
+  /** Hot. */
+  #isProbe(batch: UdpBatch, index: number, length: number): boolean {
+    const at = batch.offset(index);
+    if (!looksLikePathProbe(batch.bytes, at, length, this.medium)) return false;
+    return this.#follower?.receive(batch.bytes, at, length) ?? false;
+  }
+
   #isFromPeer(batch: UdpBatch, index: number, nowMs: number): boolean {
     const endpoint = batch.endpoint(index);
     if (!this.#peers.sameRemote(PEER, batch.endpoints, endpoint)) {
       if (nowMs - this.#peerHeardMs < PEER_SILENCE_MS) return false;
       this.#peers.copy(PEER, batch.endpoints, endpoint);
+      this.#follower?.restart();
       this.#events.emit('up', undefined);
     }
     this.#peerHeardMs = nowMs;
@@ -214,10 +254,41 @@ export class UdpLink implements PacketLink {
   }
 
   #lose(reason: WriteDropReason, packets: number): void {
-    if (packets === 0) return;
-    this.counters.writeDropped[reason] += packets;
-    if (this.#events.count('writeDropped') === 0) return;
-    this.#events.emit('writeDropped', { reason, error: lossError(this.name, reason, this.mtu) });
+    this.#drops.count(reason, packets, () => lossError(this.name, reason, this.mtu));
+  }
+
+  #follow(options: UdpPathMtuOptions): UdpPathFollower {
+    const socket = this.#socket;
+    return new UdpPathFollower(
+      {
+        socket,
+        medium: this.medium,
+        maxSize: Math.min(this.#maxLen, MAX_PAYLOAD_LEN),
+        peer: () => this.peer,
+        send: (datagram) => this.#sendOwn(datagram),
+        onSize: (size) => {
+          this.#setMaxLen(size);
+          this.#events.emit('mtu', this.#mtu);
+        },
+      },
+      options,
+    );
+  }
+
+  #setMaxLen(size: number): void {
+    this.#mtu = Math.max(1, size - this.#headerLen);
+    this.#maxLen = this.#mtu + this.#headerLen;
+  }
+
+  /** What is not of the link's packets, and not counted with them. False when this machine finds it too long. */
+  #sendOwn(datagram: Uint8Array): boolean {
+    const endpoint = this.#socket.remote === undefined ? PEER : 0;
+    const { sendDropped } = this.#socket.counters;
+    const before = sendDropped['too-long'];
+    this.#socket.sendDescribed(datagram, Uint32Array.of(0, datagram.length, endpoint, 0), this.#peers, 0, 1);
+    const isTooLong = sendDropped['too-long'] > before;
+    for (const reason of refusals) this.#refused[reason] = sendDropped[reason];
+    return !isTooLong;
   }
 }
 

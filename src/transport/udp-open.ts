@@ -81,6 +81,18 @@ const DEFAULT_RECEIVE_BUFFER_LEN = 4 << 20;
 const DEFAULT_SEND_BUFFER_LEN = 1 << 20;
 const MAX_CAPACITY = 65_534;
 
+/**
+ * Sets what becomes of datagrams longer than the path takes. A family that the socket does not have is left out; that a
+ * kernel refuses is without effect.
+ */
+export function setPathMtuDiscovery(fd: number, isIpv6: boolean, discovery: PathMtuDiscovery): void {
+  const value = new Uint8Array(Int32Array.of(PMTU_DISCOVERY[discovery]).buffer);
+  const core = nativeCore();
+  // An IPv6 socket may serve IPv4 as well.
+  core.setsockopt(fd, SocketLevel.ip, Ipv4Option.mtuDiscover, value);
+  if (isIpv6) core.setsockopt(fd, SocketLevel.ipv6, Ipv6Option.mtuDiscover, value);
+}
+
 /** Opens, configures, binds, connects. Throws what `openUdp` documents. */
 export function openUdpSocket(options: UdpOptions): OpenedUdp {
   checkBatch(options);

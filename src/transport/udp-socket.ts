@@ -32,7 +32,13 @@ import { UdpBatch } from './udp-batch.ts';
 import { type MutableUdpCounters, type UdpCounters, zeroCounters } from './udp-counters.ts';
 import { type UdpEndpoint, UdpEndpointTable, type UdpEndpointValue } from './udp-endpoints.ts';
 import { UdpErrorQueue, type UdpPathMtu, type UdpUnreachable } from './udp-errors.ts';
-import { type OpenedUdp, openUdpSocket, type UdpOptions } from './udp-open.ts';
+import {
+  type OpenedUdp,
+  openUdpSocket,
+  type PathMtuDiscovery,
+  setPathMtuDiscovery,
+  type UdpOptions,
+} from './udp-open.ts';
 import { type SenderSocket, UdpSender } from './udp-sender.ts';
 import {
   formatEndpoint,
@@ -263,6 +269,12 @@ export class UdpSocket implements AsyncIterable<UdpBatch>, AsyncDisposable {
     const result = this.#core.getsockopt(this.#fd, level, option, new Uint8Array(value.buffer));
     if (result < 0) throw systemError(attempted, 'getsockopt(IP_MTU)', -result);
     return value[0] as number;
+  }
+
+  /** From now on, what becomes of datagrams longer than the path takes. A system call, so not for every datagram. */
+  setPathMtuDiscovery(discovery: PathMtuDiscovery): void {
+    this.#pump.requireOpen(`set the path MTU discovery of ${this.name}`);
+    setPathMtuDiscovery(this.#fd, this.#isIpv6, discovery);
   }
 
   /** Asks the kernel for `receiveDropped`, which it otherwise tells with the next datagram. */

@@ -3,8 +3,10 @@
 import type { Command } from 'commander';
 
 import { isVnicError } from '../../base/index.ts';
-import { type CarrierEvent, type EndMistake, endKinds, type JoinedEnds, joinEnds } from '../../ends/index.ts';
+import { type CarrierEvent, endKinds, type JoinedEnds, joinEnds } from '../../ends/index.ts';
 import type { ForwardCounters, ForwardPolicy } from '../../link/index.ts';
+import { IPV6_MIN_MTU } from '../../mtu/index.ts';
+import { pointAtMistake } from '../end-mistake.ts';
 import { interruption } from '../interruption.ts';
 import { printable, printNote, style } from '../output.ts';
 import { oneOf, option, wholeNumber } from '../values.ts';
@@ -60,7 +62,8 @@ const HELP = `
 Ends:
 ${listKinds()}
 An end that can carry both takes mtu=, and medium=ip or medium=ethernet where the other does not say it. A device that is made
-gets the MTU that the other end carries.
+gets the MTU that the other end carries, and follows it; \`vnic mtu explain A B\` says where it is from. With probe at both UDP ends,
+they find the MTU of their path by themselves.
 
 Examples:
   sudo vnic link tun:tun0,address=10.0.0.1/24 echo:10.0.0.2
@@ -114,13 +117,6 @@ function isOrderly(error: unknown): boolean {
   return isVnicError(error, 'VNIC_DEVICE_GONE') && error.errno === undefined && error.cause === undefined;
 }
 
-function pointAtMistake(error: unknown): void {
-  if (isVnicError(error, 'VNIC_INVALID_END')) {
-    const { text, at, length } = error.cause as EndMistake;
-    printNote(`  ${printable(text)}\n  ${' '.repeat(at)}${style('red', '^'.repeat(length), process.stderr)}`);
-  }
-}
-
 /** Standard output may be an end: all that is told goes to standard error. */
 function printLine(value: object): void {
   printNote(JSON.stringify(value));
@@ -146,6 +142,8 @@ function eventText(event: CarrierEvent): string {
       return `${style('yellow', 'down')}    ${link}: ${printable(event.error.reason)}`;
     case 'retry':
       return `${style('dim', 'waiting')} ${link}: ${printable(event.error.reason)}; again in ${(event.delayMs / 1000).toFixed(1)} s`;
+    case 'mtu':
+      return `${style('dim', 'MTU')}     ${link}: ${event.mtu}${event.mtu < IPV6_MIN_MTU ? ', which is too little for IPv6' : ''}`;
     case 'refused':
       return `${style('yellow', 'refused')} ${link}: ${printable(event.peer)}, since another is connected`;
     case 'identity':
@@ -205,25 +203,31 @@ function report({ a, b, forwarding }: JoinedEnds, elapsedMs: number, { quiet, js
   ];
   if (json) printLine({ event: 'ended', durationMs: Math.round(elapsedMs), ways });
   else if (!quiet) {
-    for (const { from, to, packets, bytes, dropped } of ways) {
+    for (const { from, to, packets, bytes, replies, fragments, dropped } of ways) {
       const drops = Object.entries(dropped).map(([reason, count]) => `${reason} ${count}`);
       const losses = drops.length === 0 ? 'nothing lost' : `lost: ${drops.join(', ')}`;
-      printNote(`${printable(from)} → ${printable(to)}: ${packets} packets, ${bytes} bytes, ${losses}`);
+      const told = replies === 0 ? '' : `; ${replies} times a sender was told that a packet is too long`;
+      const cut = fragments === 0 ? '' : `; ${fragments} fragments were made`;
+      printNote(`${printable(from)} → ${printable(to)}: ${packets} packets, ${bytes} bytes, ${losses}${told}${cut}`);
     }
   }
 }
 
 /** With the reasons that have occurred. */
-function plain({ packets, bytes, stalls, dropped }: ForwardCounters): {
+function plain({ packets, bytes, stalls, replies, fragments, dropped }: ForwardCounters): {
   packets: number;
   bytes: number;
   stalls: number;
+  replies: number;
+  fragments: number;
   dropped: Record<string, number>;
 } {
   return {
     packets,
     bytes,
     stalls,
+    replies,
+    fragments,
     dropped: Object.fromEntries(Object.entries(dropped).filter(([, count]) => count > 0)),
   };
 }

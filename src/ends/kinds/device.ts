@@ -1,7 +1,8 @@
 /** Ends that are devices: made, or used as they are. */
 
 import { Cidr, MacAddress, VnicError } from '../../base/index.ts';
-import { type OpenDeviceOptions, openDevice, parseDeviceRoute } from '../../netdev/index.ts';
+import { IPV6_MIN_MTU } from '../../mtu/index.ts';
+import { type OpenDeviceOptions, openDevice, parseDeviceRoute, withNetlink } from '../../netdev/index.ts';
 import { getLinkSync, type LinkInfo } from '../../netlink/index.ts';
 import type { OpenEnd, OpenEndOptions } from '../end.ts';
 import { type EndSpec, mistake, readEach, readOption } from '../end-spec.ts';
@@ -47,6 +48,8 @@ export async function openDeviceEnd(
   return {
     link: device,
     label: `${kind.toUpperCase()} device ${device.name}${netns === undefined ? '' : ` in ${netns}`}`,
+    takesLonger: true,
+    ...(found === undefined && takesMtu(spec) && { setMtu: (mtu) => setDeviceMtu(device, netns, mtu) }),
     close: () => device.close(),
   };
 }
@@ -59,6 +62,13 @@ function notThere(name: string): VnicError {
   });
 }
 
+/** Below 1280 the kernel would take the IPv6 addresses off the device, for good. */
+async function setDeviceMtu({ ifindex }: Device, netns: string | undefined, mtu: number): Promise<void> {
+  const options = netns === undefined ? {} : { netns };
+  await withNetlink(options, ({ links }) => links.set(ifindex, { mtu: Math.max(mtu, IPV6_MIN_MTU) }));
+}
+
+type Device = Awaited<ReturnType<typeof openDevice>>;
 type DeviceOffload = Pick<OpenDeviceOptions, 'offload' | 'superPackets'>;
 
 function newDevice(

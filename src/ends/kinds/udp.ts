@@ -3,23 +3,33 @@
 import { lookup } from 'node:dns/promises';
 
 import { IpAddress, VnicError } from '../../base/index.ts';
-import { openUdp, UdpLink, type UdpSocket } from '../../transport/index.ts';
+import { layersOf, overheadLen } from '../../mtu/index.ts';
+import { openUdp, UdpLink } from '../../transport/index.ts';
 import type { OpenEnd, OpenEndOptions } from '../end.ts';
 import { type EndSpec, parseHostPort, readOption } from '../end-spec.ts';
 import { DEFAULT_MTU, ETHERNET_OVERHEAD_LEN, readMtu, wholeNumber } from '../option-values.ts';
 import { describeAddress } from '../streams.ts';
 
-/** IPv6 and UDP header: over IPv4 it is less, but both sides come to the same MTU, whichever they know of each other. */
-const UDP_OVERHEAD_LEN = 48;
+/** 48 bytes, over IPv4 too: both sides come to the same MTU, whichever they know of each other. */
+const UDP_OVERHEAD_LEN: number = overheadLen(layersOf({ kind: 'datagram', family: 6, medium: 'ip' }));
 
 /** Opens `udp` or `udp-listen`. @throws VNIC_INVALID_END, VNIC_PEER_UNREACHABLE, VNIC_SYSTEM_CALL */
 export async function openUdpEnd(spec: EndSpec, { medium }: OpenEndOptions): Promise<OpenEnd> {
   const { host, port } = parseHostPort(spec);
   const socket = await openUdp(await udpOptions(spec, host, port));
-  const overheadLen = medium === 'ethernet' ? ETHERNET_OVERHEAD_LEN : 0;
-  const mtu = readMtu(spec) ?? pathMtuOf(socket) - UDP_OVERHEAD_LEN - overheadLen;
+  const headerLen = medium === 'ethernet' ? ETHERNET_OVERHEAD_LEN : 0;
+  const given = readMtu(spec);
+  const probes = spec.options.has('probe');
+  const mtu = given ?? DEFAULT_MTU - UDP_OVERHEAD_LEN - headerLen;
+  // Who gives an MTU means it: what the path does not take is fragmented by the kernel, unless probes tell what it takes.
+  const follows = given === undefined || probes;
   const name = `${spec.kind} ${describeAddress({ host, port: port || socket.local.port })}`;
-  const link = new UdpLink(socket, { medium, mtu, name });
+  const link = new UdpLink(socket, {
+    medium,
+    mtu,
+    name,
+    ...(follows && { path: { overheadLen: UDP_OVERHEAD_LEN, ...(probes && { probe: true as const }) } }),
+  });
   return {
     link,
     label: spec.kind === 'udp' ? `UDP to ${describeAddress({ host, port })}` : `UDP on port ${socket.local.port}`,
@@ -37,7 +47,8 @@ async function udpOptions(spec: EndSpec, host: string, port: number): Promise<Pa
   };
 }
 
-async function resolveHost({ text }: EndSpec, host: string): Promise<IpAddress> {
+/** The address of an end's host, by name too. @throws VNIC_PEER_UNREACHABLE */
+export async function resolveHost({ text }: EndSpec, host: string): Promise<IpAddress> {
   try {
     return IpAddress.parse(host);
   } catch {
@@ -53,9 +64,4 @@ async function resolveHost({ text }: EndSpec, host: string): Promise<IpAddress> 
       cause,
     });
   }
-}
-
-/** The kernel knows it of a connected socket; loopback has 64 KiB, which nobody behind a device wants. */
-function pathMtuOf(socket: UdpSocket): number {
-  return socket.remote === undefined ? DEFAULT_MTU : Math.min(DEFAULT_MTU, socket.pathMtu());
 }
