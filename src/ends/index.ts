@@ -7,4 +7,6 @@ export type { OpenEnd, OpenEndOptions } from './end.ts';
 export { type EndKind, type EndKindInfo, endKinds } from './end-kinds.ts';
 export { type EndMistake, type EndSpec, mistake, parseEnd } from './end-spec.ts';
 export { type JoinedEnds, type JoinOptions, joinEnds, mediumOf } from './join.ts';
+export type { EndMiddleware, Way } from './middleware.ts';
+export type { EachWay, MiddlewareCounters, MiddlewareOptions } from './middleware-options.ts';
 export { openEnd } from './open-end.ts';

@@ -220,3 +220,26 @@ describe('a shaped link', () => {
     await link.close();
   });
 });
+
+describe('packets longer than the MTU', () => {
+  it('are for the link behind to judge, whether they wait or not', async () => {
+    for (const delayMs of [0, 10]) {
+      const clock = createVirtualClock();
+      const [wide, farther] = createLinkPair({ medium: 'ip', mtu: 65_535 });
+      // A device of the kernel takes what is longer than its MTU.
+      const device = new Proxy(wide, {
+        get: (target, name): unknown => {
+          const value: unknown = name === 'mtu' ? 1500 : Reflect.get(target, name, target);
+          return typeof value === 'function' ? value.bind(target) : value;
+        },
+      });
+      const impaired = impair(device, { clock, toLink: { delayMs } });
+      for (const length of [1400, 9000, 65_000]) expect(impaired.write(new Uint8Array(length))).toBe(1);
+      clock.advance(20);
+      const lengths: number[] = [];
+      while (lengths.length < 3) for (const bytes of (await farther.read()) ?? []) lengths.push(bytes.length);
+      expect(lengths).toEqual([1400, 9000, 65_000]);
+      await Promise.all([impaired.close(), farther.close()]);
+    }
+  });
+});

@@ -27,6 +27,7 @@ import { sampleJitter } from './jitter.ts';
 import {
   countIn,
   countOut,
+  hasRoomForTwo,
   type MutableStageCounters,
   type PacketStage,
   type StageCounters,
@@ -106,7 +107,7 @@ export class Impairment implements PacketStage {
 
   push(bytes: Uint8Array, offset: number, length: number, nowMs: number, ready: PacketBatch): boolean {
     // Room for a packet that becomes two: nothing may be asked of chance twice.
-    if (ready.count + 2 > ready.capacity || (this.#queue.isFull && this.#queue.isDue(nowMs))) return false;
+    if (!hasRoomForTwo(ready, length) || (this.#queue.isFull && this.#queue.isDue(nowMs))) return false;
     countIn(this.counters, length);
     const { loss, duplicate } = this.#config;
     if (loss > 0 && this.#random() < loss) {

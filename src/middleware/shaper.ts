@@ -6,7 +6,14 @@
 import { invalidArgument } from '../base/index.ts';
 import type { PacketBatch } from '../link/index.ts';
 import { QUEUE_PACKETS_MAX, RATE_MAX } from './impairment-settings.ts';
-import { countIn, countOut, type MutableStageCounters, type PacketStage, zeroStageCounters } from './stage.ts';
+import {
+  countIn,
+  countOut,
+  hasRoomForTwo,
+  type MutableStageCounters,
+  type PacketStage,
+  zeroStageCounters,
+} from './stage.ts';
 import { TimedQueue } from './timed-queue.ts';
 import { TokenBucket } from './token-bucket.ts';
 
@@ -60,7 +67,7 @@ export class Shaper implements PacketStage {
   }
 
   push(bytes: Uint8Array, offset: number, length: number, nowMs: number, ready: PacketBatch): boolean {
-    if (ready.count === ready.capacity || (this.#queue.isFull && this.#queue.isDue(nowMs))) return false;
+    if (!hasRoomForTwo(ready, length) || (this.#queue.isFull && this.#queue.isDue(nowMs))) return false;
     countIn(this.counters, length);
     if (this.#queue.isFull) {
       this.counters.dropped['queue-full']++;

@@ -5,7 +5,7 @@
  *     packetsIn (+ duplicated) = packetsOut + queued + the sum of dropped
  */
 
-import type { PacketBatch } from '../link/index.ts';
+import { PACKET_ALIGNMENT, type PacketBatch } from '../link/index.ts';
 
 /** Why a packet that went into a stage did not come out, in the order in which reports list them. */
 export const middlewareDropReasons = {
@@ -71,6 +71,13 @@ export function zeroStageCounters(): MutableStageCounters {
 export function countIn(counters: MutableStageCounters, length: number): void {
   counters.packetsIn++;
   counters.bytesIn += length;
+}
+
+/** Hot: true when a packet of this length finds room twice. An empty outbox or inbox has it for any packet. */
+export function hasRoomForTwo(ready: PacketBatch, length: number): boolean {
+  const last = ready.count - 1;
+  const end = last < 0 ? 0 : ready.offset(last) + ready.length(last);
+  return ready.count + 2 <= ready.capacity && end + 2 * (length + PACKET_ALIGNMENT) <= ready.bytes.length;
 }
 
 /** Hot: counts packets that come out: those of `ready` from index `from` on. */

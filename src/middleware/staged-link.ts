@@ -9,7 +9,14 @@
  */
 
 import { isVnicError, VnicError } from '../base/index.ts';
-import { BaseLink, type Clock, type PacketBatch, type PacketLink, type WriteDropReason } from '../link/index.ts';
+import {
+  BaseLink,
+  type Clock,
+  MAX_FRAME_LEN,
+  type PacketBatch,
+  type PacketLink,
+  type WriteDropReason,
+} from '../link/index.ts';
 import type { PacketStage } from './stage.ts';
 import { StagedReader } from './staged-reader.ts';
 import { StagedWriter } from './staged-writer.ts';
@@ -72,6 +79,7 @@ export class StagedLink extends BaseLink {
       clock,
       maxLen,
       onReady: () => this.wakeReader(),
+      onLeft: () => this.#wakeNextTurn(),
       onEnd: (error) => this.#onEnd(error),
     });
     this.#stopListening = [
@@ -97,7 +105,8 @@ export class StagedLink extends BaseLink {
 
   protected override writeNow(bytes: Uint8Array, descriptors: Uint32Array, from: number, to: number): number {
     if (this.#reader.ending !== undefined) throw this.#reader.ending;
-    const maxLen = maxFrameLenOf(this);
+    // Without an overhead the inner link itself says what is too long: a kernel device takes more than its MTU.
+    const maxLen = this.#overheadLen === 0 ? MAX_FRAME_LEN : maxFrameLenOf(this);
     try {
       for (let next = from; next < to; ) {
         const stop = firstLonger(descriptors, next, to, maxLen);

@@ -16,10 +16,10 @@
  */
 
 import { isVnicError, type VnicError } from '../base/index.ts';
-import { type Clock, PacketBatch, type PacketLink } from '../link/index.ts';
+import { type Clock, MAX_FRAME_LEN, PACKET_ALIGNMENT, PacketBatch, type PacketLink } from '../link/index.ts';
 import { countEnded, type PacketStage } from './stage.ts';
 
-/** Memory of the inbox at most, in bytes: beyond it packets of an inflated batch are lost. */
+/** Memory for packets that are inflated, in bytes: what of a batch finds no room in it is lost. */
 const INBOX_LEN_MAX = 16 * 1024 * 1024;
 
 /** What a reader works with and tells. */
@@ -31,6 +31,8 @@ export interface StagedReaderOptions {
   readonly maxLen: number;
   /** `readInto` is worth calling. */
   onReady(): void;
+  /** The same, on the next turn of the event loop: what is there was not all fetched, or has become due just now. */
+  onLeft(): void;
   /** The inner link has ended, without an error when it was closed, and nothing is left to read. */
   onEnd(error?: unknown): void;
 }
@@ -135,8 +137,11 @@ export class StagedReader {
     this.#inbox.clear();
     this.#next = 0;
     const capacity = 2 * batch.capacity + 2;
-    const slotLen = (this.#maxLen + 7) & ~7;
-    const bytesLen = Math.min(INBOX_LEN_MAX, Math.max(capacity * slotLen, 2 * batch.bytes.length + 8 * capacity));
+    const wantedLen = Math.max(capacity * (this.#maxLen + PACKET_ALIGNMENT), 2 * (MAX_FRAME_LEN + PACKET_ALIGNMENT));
+    const bytesLen = Math.max(
+      Math.min(INBOX_LEN_MAX, wantedLen),
+      2 * (batch.bytes.length + PACKET_ALIGNMENT * capacity),
+    );
     if (this.#inbox.capacity >= capacity && this.#inbox.bytes.length >= bytesLen) return;
     this.#inbox = new PacketBatch({ capacity, bytesLen });
   }
@@ -146,6 +151,7 @@ export class StagedReader {
     const isReady = this.isReady;
     if (this.#isWanted && !isReady && !this.#isStopped && this.#ending === undefined) this.#startReading();
     else this.#pause();
+    if (this.#isWanted && isReady && !this.#isStopped) this.#options.onLeft();
     this.#setTimer(this.#isStopped || isReady ? undefined : this.#options.stage.nextDueMs);
   }
 

@@ -13,7 +13,15 @@
  */
 
 import { isVnicError } from '../base/index.ts';
-import { type Clock, DESCRIPTOR_WORDS, PacketBatch, type PacketLink, type WriteDropReason } from '../link/index.ts';
+import {
+  type Clock,
+  DESCRIPTOR_WORDS,
+  MAX_FRAME_LEN,
+  PACKET_ALIGNMENT,
+  PacketBatch,
+  type PacketLink,
+  type WriteDropReason,
+} from '../link/index.ts';
 import { countEnded, type PacketStage } from './stage.ts';
 
 /** Packets that a write to the inner link hands over at most. */
@@ -77,7 +85,7 @@ export class StagedWriter {
   /** The longest packet from now on. */
   setMaxLen(maxLen: number): void {
     this.#options.stage.setMaxLen(maxLen);
-    if (this.#outbox.bytes.length >= OUTBOX_PACKETS * alignedLen(maxLen)) return;
+    if (this.#outbox.bytes.length >= outboxLen(maxLen)) return;
     const outbox = outboxFor(maxLen);
     for (let i = this.#next; i < this.#outbox.count; i++) outbox.append(this.#outbox.packet(i));
     this.#outbox = outbox;
@@ -162,10 +170,11 @@ export class StagedWriter {
   }
 }
 
-function alignedLen(maxLen: number): number {
-  return (maxLen + 7) & ~7;
+/** Room for packets of full length, and in any case for the longest frame twice. */
+function outboxLen(maxLen: number): number {
+  return Math.max(OUTBOX_PACKETS * (maxLen + PACKET_ALIGNMENT), 2 * (MAX_FRAME_LEN + PACKET_ALIGNMENT));
 }
 
 function outboxFor(maxLen: number): PacketBatch {
-  return new PacketBatch({ capacity: OUTBOX_PACKETS, bytesLen: OUTBOX_PACKETS * alignedLen(maxLen) });
+  return new PacketBatch({ capacity: OUTBOX_PACKETS, bytesLen: outboxLen(maxLen) });
 }

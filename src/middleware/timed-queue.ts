@@ -19,7 +19,7 @@ export class TimedQueue {
   #slots = 0;
   #maxLen: number;
 
-  /** @param maxLen the longest packet in bytes */
+  /** @param maxLen the longest packet in bytes that is expected; longer ones make it larger */
   constructor(limit: number, maxLen: number) {
     this.limit = limit;
     this.#maxLen = maxLen;
@@ -50,7 +50,8 @@ export class TimedQueue {
    */
   put(bytes: Uint8Array, offset: number, length: number, dueMs: number, nowMs: number, ready: PacketBatch): boolean {
     const isNext = dueMs <= nowMs && !this.isDue(nowMs);
-    if (!isNext && (this.isFull || length > this.#maxLen)) return false;
+    if (!isNext && this.isFull) return false;
+    if (!isNext) this.setMaxLen(length);
     const queue = isNext ? undefined : this.#ensureQueue();
     const at = queue === undefined ? ready.reserve(length) : queue.reserve(length, dueMs);
     if (at < 0) return false;
@@ -65,7 +66,7 @@ export class TimedQueue {
     this.#queue?.moveDue(nowMs, ready);
   }
 
-  /** The longest packet from now on. */
+  /** Makes room for longer packets. */
   setMaxLen(maxLen: number): void {
     if (maxLen <= this.#maxLen) return;
     this.#maxLen = maxLen;

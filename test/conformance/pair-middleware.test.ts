@@ -17,6 +17,8 @@ interface Middleware {
   readonly wrapPeer?: (link: PacketLink) => PacketLink;
   /** Packets wait, and there are only so many of them. */
   readonly takesAll?: boolean;
+  /** Tried around carriers of the kernel too. */
+  readonly onCarriers?: boolean;
 }
 
 const fast = { rateBitsPerSecond: 1e12 };
@@ -26,6 +28,7 @@ const middlewares: Readonly<Record<string, Middleware>> = {
     wrap: (link) =>
       impair(link, { toLink: { delayMs: 2, queuePackets: 100_000 }, fromLink: { delayMs: 2, queuePackets: 100_000 } }),
     takesAll: true,
+    onCarriers: true,
   },
   'a rate that nothing reaches': {
     wrap: (link) => impair(link, { toLink: { ...fast, delayMs: 0.01 }, fromLink: { ...fast, delayMs: 0.01 } }),
@@ -34,10 +37,11 @@ const middlewares: Readonly<Record<string, Middleware>> = {
   shaping: { wrap: (link) => shape(link, { toLink: fast, fromLink: fast }) },
   'shaping of one direction': { wrap: (link) => shape(link, { fromLink: fast }) },
   compression: { wrap: (link) => compress(link), wrapPeer: (link) => compress(link) },
-  'MSS clamping': { wrap: (link) => clampMss(link) },
+  'MSS clamping': { wrap: (link) => clampMss(link), onCarriers: true },
   'all of them': {
     wrap: (link) => clampMss(compress(shape(impair(link), { toLink: fast, fromLink: fast }))),
     wrapPeer: (link) => compress(link),
+    onCarriers: true,
   },
 };
 
@@ -57,14 +61,18 @@ describe.each(Object.entries(middlewares))('%s', (_name, middleware) => {
   describe.each(pairs)('around an in-memory link of $medium, MTU $mtu', (options) => {
     it.each(cases)('$title', ({ run }) => run(async () => harnessOf(createLinkPair(options), middleware)));
   });
+});
 
+const onCarriers = Object.entries(middlewares).filter(([, middleware]) => middleware.onCarriers);
+
+describe.each(onCarriers)('%s', (_name, middleware) => {
   describe('around TCP', () => {
-    const overTcp = cases.filter(({ needs }) => needs !== 'backPressure');
+    const overTcp = linkConformanceCases.filter(({ needs }) => needs !== 'backPressure');
     it.each(overTcp)('$title', ({ run }) => run(async () => harnessOf(await tcpLinks(), middleware)));
   });
 
   describe('around UDP', () => {
-    const overUdp = cases.filter(({ needs }) => needs === undefined);
+    const overUdp = linkConformanceCases.filter(({ needs }) => needs === undefined);
     it.each(overUdp)('$title', ({ run }) => run(async () => harnessOf(await udpLinks(), middleware)));
   });
 });
