@@ -46,7 +46,10 @@ export function addMiddlewareOptions(command: Command): Command {
     .addOption(option('--shape-in <rate>', 'the same from B to A', parseText))
     .option('--compress', 'compress each packet on the carrier; the other side needs it too')
     .addOption(
-      new Option('--clamp-mss [bytes]', 'lower the MSS of TCP, both ways, to what the MTU allows or to BYTES'),
+      new Option(
+        '--clamp-mss [bytes]',
+        'lower the MSS of TCP, both ways, to what the MTU allows or to BYTES; stands behind the ends',
+      ),
     );
 }
 
@@ -120,10 +123,6 @@ function readSchedule(path: string): ImpairmentStep[] {
 }
 
 function readMss(value: true | string): true | number {
-  if (value !== true && value.includes(':')) {
-    const reason = `--clamp-mss has taken ${JSON.stringify(value)} for its number of bytes`;
-    throw usageError('run `vnic link`', reason, 'Put --clamp-mss behind the ends.');
-  }
   return value === true ? true : parseValue('--clamp-mss', value, wholeNumber(88, 65_495, 'bytes'));
 }
 

@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest';
 
-import { countingBytes, createTestNetwork, echoRequest, type TestNetworkOptions, type TraceEntry, udpPacket } from './index.ts';
+import {
+  countingBytes,
+  createTestNetwork,
+  echoRequest,
+  type TestNetworkOptions,
+  type TraceEntry,
+  udpPacket,
+} from './index.ts';
 
 const bad = 'delay=40ms,jitter=15ms,distribution=normal,loss=5%,burst-loss=1%/20%,duplicate=2%,reorder=3%,corrupt=1%';
 
