@@ -37,6 +37,11 @@ export class DelayQueue {
     this.#freeSlots = Uint32Array.from({ length: slots }, (_, i) => i);
   }
 
+  /** Packets that it holds at most. */
+  get capacity(): number {
+    return this.#heap.length;
+  }
+
   get count(): number {
     return this.#count;
   }
@@ -72,7 +77,7 @@ export class DelayQueue {
     }
   }
 
-  /** Moves all packets to another queue, which keeps their times and their order; those that find no slot there are lost. */
+  /** Moves all packets to another queue, which keeps their times and their order, and has slots enough. */
   moveAll(target: DelayQueue): void {
     while (this.#count > 0) {
       const slot = this.#heap[0] as number;

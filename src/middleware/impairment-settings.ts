@@ -27,7 +27,10 @@ export interface ImpairmentSettings {
   readonly corrupt?: number;
   /** Bits a second that the link carries, link headers counted; 0, the default, for no limit. Else 1 to 10^12. */
   readonly rateBitsPerSecond?: number;
-  /** Packets that wait and are under way together, beyond which new ones are lost; 1 to 1,000,000, default 1000. */
+  /**
+   * Packets that wait and are under way together, beyond which new ones are lost; 1 to 1,000,000, default 1000. No more than
+   * 256 MiB hold, counted in packets of full length.
+   */
   readonly queuePackets?: number;
 }
 

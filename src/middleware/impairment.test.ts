@@ -271,6 +271,21 @@ describe('settings that change', () => {
     ]);
   });
 
+  it('never take more memory than 256 MiB, whatever the queue and the packets', () => {
+    const slots = 2 ** 28 / 65_536;
+    const core = new Impairment({ delayMs: 50, queuePackets: 1_000_000 }, seededRandom(1), 65_536);
+    const ready = new PacketBatch();
+    for (let i = 0; i < slots + 10; i++) core.push(numbered(i), 0, PACKET_LEN, 0, ready);
+    expect(core.queued).toBe(slots);
+    expect(core.counters.dropped['queue-full']).toBe(10);
+    const small = new Impairment({ delayMs: 50, queuePackets: 1_000_000 }, seededRandom(1), 1500);
+    for (let i = 0; i < slots + 10; i++) small.push(numbered(i), 0, PACKET_LEN, 0, ready);
+    // With so many waiting there is no room to make each of them longer.
+    small.push(new Uint8Array(65_536), 0, 65_536, 0, ready);
+    expect(small.queued).toBe(slots + 10);
+    expect(small.counters.dropped['too-long']).toBe(1);
+  });
+
   it.each<[ImpairmentSettings, RegExp]>([
     [{ loss: 1.5 }, /loss/],
     [{ delayMs: -1 }, /delayMs/],

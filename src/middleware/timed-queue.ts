@@ -3,7 +3,7 @@
  * that are due wait before it; the memory for waiting ones is made when the first has to wait.
  */
 
-import { DelayQueue, type PacketBatch } from '../link/index.ts';
+import { DelayQueue, PACKET_ALIGNMENT, type PacketBatch } from '../link/index.ts';
 
 /** Memory of waiting packets at most, in bytes. What is never used of it costs nothing. */
 const MEMORY_LEN_MAX = 256 * 1024 * 1024;
@@ -35,7 +35,7 @@ export class TimedQueue {
 
   /** True when nothing more may wait. */
   get isFull(): boolean {
-    return this.count >= this.limit;
+    return this.count >= Math.min(this.limit, slotsFor(this.#maxLen));
   }
 
   /** Hot: true when something is due. */
@@ -52,6 +52,7 @@ export class TimedQueue {
     const isNext = dueMs <= nowMs && !this.isDue(nowMs);
     if (!isNext && this.isFull) return false;
     if (!isNext) this.setMaxLen(length);
+    if (!isNext && length > this.#maxLen) return false;
     const queue = isNext ? undefined : this.#ensureQueue();
     const at = queue === undefined ? ready.reserve(length) : queue.reserve(length, dueMs);
     if (at < 0) return false;
@@ -66,9 +67,9 @@ export class TimedQueue {
     this.#queue?.moveDue(nowMs, ready);
   }
 
-  /** Makes room for longer packets. */
+  /** Makes room for longer packets, unless those that wait would then find none. */
   setMaxLen(maxLen: number): void {
-    if (maxLen <= this.#maxLen) return;
+    if (maxLen <= this.#maxLen || slotsFor(maxLen) < this.count) return;
     this.#maxLen = maxLen;
     if (this.#queue !== undefined) this.#rebuild();
   }
@@ -80,9 +81,18 @@ export class TimedQueue {
   /** For longer packets, or for more of them. */
   #rebuild(): DelayQueue {
     this.#slots = Math.max(this.#slots, this.limit);
-    const queue = new DelayQueue(this.#slots, MEMORY_LEN_MAX, (this.#maxLen + 7) & ~7);
+    const queue = new DelayQueue(this.#slots, MEMORY_LEN_MAX, slotLenFor(this.#maxLen));
     this.#queue?.moveAll(queue);
     this.#queue = queue;
     return queue;
   }
+}
+
+function slotLenFor(maxLen: number): number {
+  return (maxLen + PACKET_ALIGNMENT - 1) & ~(PACKET_ALIGNMENT - 1);
+}
+
+/** How many packets the memory holds. */
+function slotsFor(maxLen: number): number {
+  return Math.floor(MEMORY_LEN_MAX / slotLenFor(maxLen));
 }
