@@ -141,6 +141,41 @@ describe('an impaired link', () => {
     expect(link.closed).toBe(true);
   });
 
+  it('tells a writer that waits when the link vanishes, also while something is left to read', async () => {
+    const { link, far } = bench({ fromLink: { delayMs: 50 } }, 4);
+    const here = collect(link);
+    far.write(packet(1));
+    let sent = 0;
+    while (link.write(packet(sent)) === 1) sent++;
+    const room = link.writable();
+    await turns();
+    await far.close();
+    await room;
+    expect(() => link.write(packet(9))).toThrow(/other end/);
+    expect(here.ends).toEqual([]);
+    await link.close();
+  });
+
+  it('takes what is due out of a full queue before it puts something in', async () => {
+    const timers = createVirtualClock();
+    // Time goes on without its timers, as that of the system does while something else runs.
+    let nowMs = 0;
+    const clock = { nowMs: () => nowMs, setTimer: timers.setTimer };
+    const [inner, far] = createLinkPair({ medium: 'ip', mtu: 1500 });
+    const link = impair(inner, { clock, fromLink: { delayMs: 10, queuePackets: 4 } });
+    const here = collect(link);
+    for (let round = 0; round < 5; round++) {
+      for (let i = 0; i < 4; i++) far.write(packet(4 * round + i));
+      await turns();
+      nowMs += 10;
+    }
+    timers.advance(1000);
+    await turns();
+    expect(here.numbers).toEqual(Array.from({ length: 20 }, (_, i) => i));
+    expect(link.fromLink.dropped['queue-full']).toBe(0);
+    await link.close();
+  });
+
   it('does not read a link whose packets nobody fetches', async () => {
     const { link, far } = bench({}, 32);
     const here = collect(link);

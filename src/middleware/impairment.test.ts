@@ -113,15 +113,15 @@ describe('burst loss', () => {
     { p: 0.005, r: 0.1 },
     { p: 0.02, r: 0.5 },
   ])('of p $p and r $r loses p / (p + r), in bursts of 1 / r', ({ p, r }) => {
-    const { arrivals, core } = run({ burstLoss: { p, r } }, 300_000, 1);
-    within(core.counters.dropped['burst-loss'] / 300_000, p / (p + r), 0.1);
-    within(mean(lossRuns(arrivals, 300_000).runs), 1 / r, 0.1);
+    const { arrivals, core } = run({ burstLoss: { p, r } }, 120_000, 1);
+    within(core.counters.dropped['burst-loss'] / 120_000, p / (p + r), 0.15);
+    within(mean(lossRuns(arrivals, 120_000).runs), 1 / r, 0.15);
   });
 
   it('with h and k loses in both states what the model says', () => {
     const [p, r, h, k] = [0.02, 0.1, 0.3, 0.99];
-    const { core } = run({ burstLoss: { p, r, h, k } }, 300_000, 1);
-    within(core.counters.dropped['burst-loss'] / 300_000, ((1 - k) * r + (1 - h) * p) / (p + r), 0.1);
+    const { core } = run({ burstLoss: { p, r, h, k } }, 120_000, 1);
+    within(core.counters.dropped['burst-loss'] / 120_000, ((1 - k) * r + (1 - h) * p) / (p + r), 0.15);
   });
 });
 
@@ -194,8 +194,8 @@ describe('duplicate', () => {
 
 describe('corrupt', () => {
   it('flips one bit, anywhere, in that share', () => {
-    const { arrivals, core } = run({ corrupt: 0.1 }, 20_000, 1);
-    within(core.counters.corrupted / 20_000, 0.1, 0.1);
+    const { arrivals, core } = run({ corrupt: 0.1 }, 6000, 1);
+    within(core.counters.corrupted / 6000, 0.1, 0.15);
     const places = new Set<number>();
     let wrong = 0;
     for (const [i, { bytes }] of arrivals.entries()) {
@@ -211,8 +211,8 @@ describe('corrupt', () => {
       wrong += flipped.length;
     }
     expect(wrong).toBe(core.counters.corrupted);
-    // Nearly all of 800 bits, by some 2000 flips.
-    expect(places.size).toBeGreaterThan(650);
+    // Of 800 bits half are hit at least once by some 600 flips.
+    expect(places.size).toBeGreaterThan(380);
   });
 });
 

@@ -86,7 +86,7 @@ export class StagedLink extends BaseLink {
       inner.on('up', () => this.events.emit('up', undefined)),
       inner.on('down', () => this.events.emit('down', undefined)),
       inner.on('mtu', () => this.#onMtu()),
-      inner.on('gone', (error) => this.#reader.end(error)),
+      inner.on('gone', (error) => this.#onGone(error)),
       inner.on('writeDropped', (event) => this.events.emit('writeDropped', event)),
     ];
   }
@@ -129,11 +129,11 @@ export class StagedLink extends BaseLink {
     this.#wantsReadable = readable;
     this.#wantsWritable = writable;
     this.#reader.setWanted(readable);
-    if ((readable && this.#reader.isReady) || (writable && !this.#writer.isBlocked)) this.#wakeNextTurn();
+    if ((readable && this.#reader.isReady) || (writable && !this.hasBackPressure())) this.#wakeNextTurn();
   }
 
   protected override hasBackPressure(): boolean {
-    return this.#writer.isBlocked;
+    return this.#writer.isBlocked && this.#reader.ending === undefined;
   }
 
   protected override async closeCarrier(): Promise<void> {
@@ -166,8 +166,14 @@ export class StagedLink extends BaseLink {
 
   /** What has come from a link that has vanished is still read. */
   #onWriteError(error: unknown): void {
-    if (isVnicError(error, 'VNIC_DEVICE_GONE')) this.#reader.end(error);
+    if (isVnicError(error, 'VNIC_DEVICE_GONE')) this.#onGone(error);
     else this.#onEnd(error);
+  }
+
+  #onGone(error: VnicError): void {
+    this.#reader.end(error);
+    // A writer that waits learns of it by its next write.
+    if (!this.closed) this.#wakeNextTurn();
   }
 
   /** Closed from elsewhere, or failed for good. */
@@ -184,7 +190,7 @@ export class StagedLink extends BaseLink {
       this.#turnPending = false;
       if (this.closed) return;
       this.#reader.endWhenEmpty();
-      if (this.#wantsWritable && !this.#writer.isBlocked) this.wakeWriter();
+      if (this.#wantsWritable && !this.hasBackPressure()) this.wakeWriter();
       if (this.#wantsReadable && this.#reader.isReady) this.wakeReader();
       // A pushing reader leaves the rest for later, so that timers and other links get their turn.
       if (this.#wantsReadable && this.#reader.isReady) this.#wakeNextTurn();

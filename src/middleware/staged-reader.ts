@@ -115,6 +115,9 @@ export class StagedReader {
   /** Hot. */
   readonly #onBatch = (batch: PacketBatch): void => {
     const { stage, clock, onReady } = this.#options;
+    // What has become due meanwhile goes first, and makes room.
+    if (this.isReady) onReady();
+    if (this.#isStopped) return;
     const nowMs = clock.nowMs();
     this.#makeRoom(batch);
     for (let i = 0; i < batch.count; i++) {
