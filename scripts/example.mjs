@@ -1,6 +1,6 @@
 /**
  * Runs an example in a private network namespace, and in the same namespace a command, or a shell to try
- * things in. The example ends when they end.
+ * things in. The example ends when they end; one that ends by itself needs neither.
  *
  *   npm run example answer-ping                          with a shell
  *   npm run example answer-ping -- ping -c 3 10.0.0.2
@@ -9,6 +9,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { inNamespaces, namespaceHint } from './namespaces.mjs';
@@ -38,6 +39,8 @@ async function runInside(name, ...command) {
   // The first line says that the device is up.
   const ended = once(example, 'exit');
   await Promise.race([once(example.stdout, 'data'), ended]);
+  // One that needs nobody ends by itself.
+  if (command.length === 0) await Promise.race([ended, delay(500)]);
   if (example.exitCode !== null) return example.exitCode;
   const shell = process.env.SHELL ?? 'sh';
   if (command.length === 0) say('a shell beside the example; `exit` ends both');

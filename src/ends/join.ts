@@ -11,10 +11,12 @@ import { type EndSpec, parseEnd } from './end-spec.ts';
 import { followMtu } from './follow-mtu.ts';
 import { carriesSuperPackets, takesMtu } from './kinds/device.ts';
 import { mediumOf } from './medium-of.ts';
+import { type EndMiddleware, planMiddleware } from './middleware.ts';
+import type { MiddlewareOptions } from './middleware-options.ts';
 import { openEnd } from './open-end.ts';
 
 /** How two ends are joined. */
-export interface JoinOptions extends Pick<ForwardOptions, 'policy' | 'queuePackets'> {
+export interface JoinOptions extends Pick<ForwardOptions, 'policy' | 'queuePackets'>, MiddlewareOptions {
   /** End with the first connection that ends, instead of making it again; default false. */
   readonly once?: boolean;
   /** Told of connections that come and go. */
@@ -27,6 +29,8 @@ export interface JoinedEnds extends AsyncDisposable {
   readonly b: OpenEnd;
   readonly medium: Medium;
   readonly forwarding: Forwarding;
+  /** What lies between the ends, if anything does. Its losses are not among those of `forwarding`. */
+  readonly middleware: EndMiddleware | undefined;
   /** Resolves when it was closed, or an end has ended; rejects with the error of an end that failed. */
   readonly done: Promise<void>;
   /** Closes both ends. Idempotent. */
@@ -37,7 +41,7 @@ export interface JoinedEnds extends AsyncDisposable {
  * Opens two ends, as text or parsed, and joins them.
  * @example
  * await using wire = await joinEnds('tun:tun0,address=10.0.0.1/24', 'udp:192.0.2.1:7000');
- * @throws VNIC_INVALID_END, VNIC_MEDIUM_MISMATCH, what `openEnd` throws; nothing is left open then
+ * @throws VNIC_INVALID_END, VNIC_MEDIUM_MISMATCH, VNIC_INVALID_ARGUMENT of middleware, what `openEnd` throws; nothing is left open then
  */
 export async function joinEnds(
   first: string | EndSpec,
@@ -47,11 +51,12 @@ export async function joinEnds(
   const specs = [first, second].map((end) => (typeof end === 'string' ? parseEnd(end) : end)) as [EndSpec, EndSpec];
   const medium = mediumOf(...specs);
   const { once = false, onEvent, policy = 'drop-oldest', queuePackets } = options;
+  const middleware = planMiddleware(specs, options);
   const opened = new Map<EndSpec, OpenEnd>();
   try {
     // The MTU of a device is that of the other end, which therefore comes first.
     let mtu: number | undefined;
-    const superPackets = specs.every(carriesSuperPackets);
+    const superPackets = middleware === undefined && specs.every(carriesSuperPackets);
     for (const spec of specs.toSorted((x, y) => Number(takesMtu(x)) - Number(takesMtu(y)))) {
       const end = await openEnd(spec, {
         medium,
@@ -61,13 +66,15 @@ export async function joinEnds(
         ...(mtu !== undefined && { mtu }),
       });
       opened.set(spec, end);
-      mtu = end.link.mtu;
+      const wrapped = middleware?.wrap(spec, end) ?? end;
+      opened.set(spec, wrapped);
+      mtu = wrapped.link.mtu;
     }
     const [a, b] = specs.map((spec) => opened.get(spec)) as [OpenEnd, OpenEnd];
     const onTooLong = tooLongHandler([a, b], medium);
     const queue = queuePackets !== undefined && { queuePackets };
     const forwarding = forward(a.link, b.link, { policy, onTooLong, ...queue });
-    return new Joined(a, b, medium, forwarding, onEvent);
+    return new Joined(a, b, medium, forwarding, { onEvent, middleware });
   } catch (error) {
     for (const end of opened.values()) await end.close();
     throw error;
@@ -81,15 +88,21 @@ function tooLongHandler(ends: readonly OpenEnd[], medium: Medium): TooLongHandle
   return (packet, sink, out) => (devices.has(sink) ? 'fits' : handle(packet, sink, out));
 }
 
+interface JoinedExtras {
+  readonly onEvent: JoinOptions['onEvent'];
+  readonly middleware: EndMiddleware | undefined;
+}
+
 class Joined implements JoinedEnds {
   readonly a: OpenEnd;
   readonly b: OpenEnd;
   readonly medium: Medium;
   readonly forwarding: Forwarding;
+  readonly middleware: EndMiddleware | undefined;
   readonly done: Promise<void>;
   readonly #stopFollowing: readonly (() => void)[];
 
-  constructor(a: OpenEnd, b: OpenEnd, medium: Medium, forwarding: Forwarding, onEvent: JoinOptions['onEvent']) {
+  constructor(a: OpenEnd, b: OpenEnd, medium: Medium, forwarding: Forwarding, { onEvent, middleware }: JoinedExtras) {
     this.a = a;
     this.b = b;
     this.medium = medium;
@@ -101,6 +114,7 @@ class Joined implements JoinedEnds {
     ].flatMap(([one, other]) =>
       one === undefined || other === undefined || one.takesLonger ? [] : [followMtu(one, other, onEvent)],
     );
+    this.middleware = middleware;
     this.done = this.#run();
   }
 

@@ -5,7 +5,7 @@
  */
 
 import { type IpAddress, MacAddress } from '../base/index.ts';
-import { PacketBatch } from '../link/index.ts';
+import { DelayQueue, PacketBatch } from '../link/index.ts';
 import {
   EtherType,
   emitEthernet,
@@ -19,7 +19,6 @@ import {
   ipv6HeaderLen,
 } from '../wire/index.ts';
 import { drop, type MutableResponderCounters } from './counters.ts';
-import { DelayQueue } from './delay-queue.ts';
 import type { HostMacs } from './host-macs.ts';
 import type { ResponderConfig } from './options.ts';
 

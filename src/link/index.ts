@@ -2,6 +2,8 @@
 
 export { BaseLink, type BaseLinkOptions } from './base-link.ts';
 export { BatchPump, type PumpedCarrier } from './batch-pump.ts';
+export { type Clock, systemClock } from './clock.ts';
+export { DelayQueue } from './delay-queue.ts';
 export {
   type ForwardCounters,
   type ForwardDropReason,

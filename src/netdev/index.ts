@@ -1,5 +1,6 @@
 /** Devices as a whole: made from a description, described, deleted; accounts, the doctor, private namespaces. */
 
+export { type Clock as SystemClock, systemClock } from '../link/index.ts';
 export { groupName, resolveGroup, resolveUser, userName } from './accounts.ts';
 export type { Check, CheckId, CheckStatus } from './check.ts';
 export { type DeleteDevicesOptions, deleteDevices, requireTunTap } from './delete-device.ts';
@@ -37,4 +38,3 @@ export {
   type SandboxProbe,
   sandboxCommand,
 } from './sandbox.ts';
-export { type SystemClock, systemClock } from './system-clock.ts';

@@ -12,6 +12,8 @@ export interface VirtualClock {
   advance(ms: number): void;
   /** Moves time to the next timer and runs it. False when there is none. */
   advanceToNextTimer(): boolean;
+  /** When the next timer is due; undefined when there is none. */
+  readonly nextTimerMs: number | undefined;
   /** How many timers are pending. */
   readonly pendingTimers: number;
 }
@@ -61,6 +63,9 @@ export function createVirtualClock(startMs = 0): VirtualClock {
       now = Math.max(now, next.dueMs);
       next.fn();
       return true;
+    },
+    get nextTimerMs(): number | undefined {
+      return timers[0]?.dueMs;
     },
     get pendingTimers(): number {
       return timers.length;

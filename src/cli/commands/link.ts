@@ -8,10 +8,19 @@ import type { ForwardCounters, ForwardPolicy } from '../../link/index.ts';
 import { IPV6_MIN_MTU } from '../../mtu/index.ts';
 import { pointAtMistake } from '../end-mistake.ts';
 import { interruption } from '../interruption.ts';
+import {
+  addMiddlewareOptions,
+  describeMiddleware,
+  lostBy,
+  type MiddlewareFlags,
+  middlewareHelp,
+  middlewareOf,
+  withMiddleware,
+} from '../link-middleware.ts';
 import { printable, printNote, style } from '../output.ts';
 import { oneOf, option, wholeNumber } from '../values.ts';
 
-interface LinkOptions {
+interface LinkOptions extends MiddlewareFlags {
   readonly once?: true;
   readonly policy?: ForwardPolicy;
   readonly queue?: number;
@@ -45,6 +54,7 @@ export function define(command: Command): void {
     .option('--json', 'an object a line: what happens, and the totals at the end')
     .addHelpText('after', HELP)
     .action(run);
+  addMiddlewareOptions(command);
 }
 
 /** A line for each kind of end, with its options. */
@@ -64,6 +74,7 @@ ${listKinds()}
 An end that can carry both takes mtu=, and medium=ip or medium=ethernet where the other does not say it. A device that is made
 gets the MTU that the other end carries, and follows it; \`vnic mtu explain A B\` says where it is from. With probe at both UDP ends,
 they find the MTU of their path by themselves.
+${middlewareHelp}
 
 Examples:
   sudo vnic link tun:tun0,address=10.0.0.1/24 echo:10.0.0.2
@@ -71,6 +82,7 @@ Examples:
   sudo vnic link tun:tun0,address=10.9.0.2/24 udp-listen:7000           the other
   sudo vnic link tun:tun0,address=10.9.0.1/24 tls:192.0.2.1:7000
   sudo vnic link tap:tap0,bridge=br0 qemu-listen:/run/vm.sock
+  sudo vnic link tun:tun0,address=10.0.0.1/24 echo:10.0.0.2 --impair delay=50ms,jitter=10ms,loss=1%
   sudo vnic link tun:tun0,address=10.9.0.1/24 'exec:ssh host vnic link stdio tun:tun0'`;
 
 async function run(a: string, b: string, options: LinkOptions): Promise<void> {
@@ -86,6 +98,7 @@ async function run(a: string, b: string, options: LinkOptions): Promise<void> {
     onEvent: tell,
     ...(policy !== undefined && { policy }),
     ...(queue !== undefined && { queuePackets: queue }),
+    ...middlewareOf(options),
   }).catch((error: unknown) => {
     pointAtMistake(error);
     if (!isOrderly(error)) throw error;
@@ -176,7 +189,7 @@ function unallowedText(link: string, event: Extract<CarrierEvent, { readonly eve
 }
 
 /** A line of rates at the bottom of a terminal; returns what takes it away. */
-function showLive({ forwarding }: JoinedEnds, { quiet, json }: LinkOptions): () => void {
+function showLive({ forwarding, middleware }: JoinedEnds, { quiet, json }: LinkOptions): () => void {
   const terminal = process.stderr;
   if (!terminal.isTTY || process.env['TERM'] === 'dumb' || quiet || json) return () => undefined;
   let before = { ab: 0, ba: 0, atMs: performance.now() };
@@ -185,7 +198,8 @@ function showLive({ forwarding }: JoinedEnds, { quiet, json }: LinkOptions): () 
     const rate = (bytes: number): string =>
       `${((bytes * 8) / 1000 / Math.max(1, atMs - before.atMs)).toFixed(1)} Mbit/s`;
     const queued = forwarding.aToB.queued + forwarding.bToA.queued;
-    const line = `→ ${rate(ab - before.ab)}  ← ${rate(ba - before.ba)}  queued ${queued}  lost ${lost(forwarding.aToB) + lost(forwarding.bToA)}`;
+    const lostInside = lostBy(middleware, 'aToB') + lostBy(middleware, 'bToA');
+    const line = `→ ${rate(ab - before.ab)}  ← ${rate(ba - before.ba)}  queued ${queued}  lost ${lost(forwarding.aToB) + lost(forwarding.bToA) + lostInside}`;
     before = { ab, ba, atMs };
     terminal.write(`\r${style('dim', line.slice(0, (terminal.columns ?? 80) - 1), terminal)}\x1b[K`);
   };
@@ -196,19 +210,23 @@ function showLive({ forwarding }: JoinedEnds, { quiet, json }: LinkOptions): () 
   };
 }
 
-function report({ a, b, forwarding }: JoinedEnds, elapsedMs: number, { quiet, json }: LinkOptions): void {
+function report(joined: JoinedEnds, elapsedMs: number, { quiet, json }: LinkOptions): void {
+  const { a, b, forwarding } = joined;
   const ways = [
-    { from: a.label, to: b.label, ...plain(forwarding.aToB) },
-    { from: b.label, to: a.label, ...plain(forwarding.bToA) },
+    { from: a.label, to: b.label, ...withMiddleware(plain(forwarding.aToB), joined, 'aToB') },
+    { from: b.label, to: a.label, ...withMiddleware(plain(forwarding.bToA), joined, 'bToA') },
   ];
   if (json) printLine({ event: 'ended', durationMs: Math.round(elapsedMs), ways });
   else if (!quiet) {
-    for (const { from, to, packets, bytes, replies, fragments, dropped } of ways) {
+    for (const { from, to, packets, bytes, replies, fragments, dropped, middleware = {} } of ways) {
       const drops = Object.entries(dropped).map(([reason, count]) => `${reason} ${count}`);
-      const losses = drops.length === 0 ? 'nothing lost' : `lost: ${drops.join(', ')}`;
-      const told = replies === 0 ? '' : `; ${replies} times a sender was told that a packet is too long`;
-      const cut = fragments === 0 ? '' : `; ${fragments} fragments were made`;
-      printNote(`${printable(from)} → ${printable(to)}: ${packets} packets, ${bytes} bytes, ${losses}${told}${cut}`);
+      const done = [
+        drops.length === 0 ? 'nothing lost' : `lost: ${drops.join(', ')}`,
+        ...describeMiddleware(middleware),
+        ...(replies === 0 ? [] : [`${replies} times a sender was told that a packet is too long`]),
+        ...(fragments === 0 ? [] : [`${fragments} fragments were made`]),
+      ].join('; ');
+      printNote(`${printable(from)} → ${printable(to)}: ${packets} packets, ${bytes} bytes, ${done}`);
     }
   }
 }

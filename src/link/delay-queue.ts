@@ -5,8 +5,9 @@
  * order in which they came.
  */
 
-import type { PacketBatch } from '../link/index.ts';
+import type { PacketBatch } from './packet-batch.ts';
 
+/** See the head of this file. */
 export class DelayQueue {
   /** Memory of the slots; `reserve` gives offsets in it. */
   readonly bytes: Uint8Array;
@@ -34,6 +35,11 @@ export class DelayQueue {
     this.#order = new Float64Array(slots);
     this.#heap = new Uint32Array(slots);
     this.#freeSlots = Uint32Array.from({ length: slots }, (_, i) => i);
+  }
+
+  /** Packets that it holds at most. */
+  get capacity(): number {
+    return this.#heap.length;
   }
 
   get count(): number {
@@ -67,6 +73,17 @@ export class DelayQueue {
       if ((this.#dueMs[slot] as number) > nowMs) return;
       const at = slot * this.#slotLen;
       if (!batch.append(this.bytes.subarray(at, at + (this.#lengths[slot] as number)))) return;
+      this.#removeFirst();
+    }
+  }
+
+  /** Moves all packets to another queue, which keeps their times and their order, and has slots enough. */
+  moveAll(target: DelayQueue): void {
+    while (this.#count > 0) {
+      const slot = this.#heap[0] as number;
+      const length = this.#lengths[slot] as number;
+      const at = target.reserve(length, this.#dueMs[slot] as number);
+      if (at >= 0) target.bytes.set(this.bytes.subarray(slot * this.#slotLen, slot * this.#slotLen + length), at);
       this.#removeFirst();
     }
   }
