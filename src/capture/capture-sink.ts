@@ -228,7 +228,9 @@ function fileExists(path: string, isFile: boolean): VnicError {
   return new VnicError('VNIC_FILE_EXISTS', {
     attempted: `record to ${path}`,
     reason: isFile ? 'there is a file of that name' : 'there is something of that name that is no file',
-    hint: isFile ? 'Choose another name, or ask for it to be replaced: `overwrite`.' : 'Choose another name.',
+    hint: isFile
+      ? 'Choose another name, or ask for it to be replaced: `--overwrite`, or the option `overwrite` of an end.'
+      : 'Choose another name.',
     errno: 'EEXIST',
     syscall: 'open',
   });
@@ -237,7 +239,7 @@ function fileExists(path: string, isFile: boolean): VnicError {
 const hints: Readonly<Record<string, string>> = {
   ENOSPC: 'Make room on the disk, or record less of each packet.',
   EDQUOT: 'Make room within the quota, or record less of each packet.',
-  ENOENT: 'Check the path: a folder of it does not exist.',
+  ENOENT: 'Check the path: it, or a folder of it, does not exist.',
   ENOTDIR: 'Check the path: a part of it is no folder.',
   EISDIR: 'Name a file: it is a folder.',
   EACCES: 'Choose a place where this user may read and write.',

@@ -1,5 +1,7 @@
 /** Why a capture file cannot be read on. */
 
+import { VnicError } from '../base/index.ts';
+
 /** The reasons with what they mean, in one sentence. */
 export const captureDamageReasons = {
   'not-a-capture': 'The file begins as neither pcap nor pcapng does.',
@@ -23,4 +25,17 @@ export interface CaptureDamage {
   readonly reason: CaptureDamageReason;
   /** Of the block or packet that cannot be read, from the start of the file, in bytes. */
   readonly offset: number;
+}
+
+/** The error of a file that cannot be read on. */
+export function damaged(path: string, { reason, offset }: CaptureDamage): VnicError {
+  const sentence = captureDamageReasons[reason];
+  return new VnicError('VNIC_CAPTURE_DAMAGED', {
+    attempted: `read ${path}`,
+    reason: `${sentence.charAt(0).toLowerCase()}${sentence.slice(1, -1)} (${reason}, at byte ${offset})`,
+    hint:
+      reason === 'not-a-capture'
+        ? 'Give a pcap or pcapng file; a compressed one is to be unpacked before.'
+        : '`capinfos` tells more of the file.',
+  });
 }

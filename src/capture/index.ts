@@ -17,4 +17,7 @@ export {
 export { LinkType, linkTypeOfMedium, mediumOfLinkType, packetStart } from './link-type.ts';
 export { pcapFormat } from './pcap.ts';
 export { pcapngFormat } from './pcapng-writer.ts';
+export { captureMedium } from './peek.ts';
+export { openPlayer, type PlayedFile, type PlayerLink, type PlayerOptions, type SkipReason } from './player-link.ts';
 export { openRecorder, type Recorder, type RecorderCounters, type RecorderOptions } from './recorder.ts';
+export { openRecorderLink, type RecorderLink, type RecorderLinkOptions } from './recorder-link.ts';

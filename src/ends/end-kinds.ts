@@ -15,8 +15,8 @@ export interface EndKindInfo {
   readonly hasPath?: true;
   /** Names of options with what they take: `flag` for nothing. */
   readonly options: Readonly<Record<string, string>>;
-  /** `any`: whatever the other end carries. */
-  readonly medium: 'ip' | 'ethernet' | 'any';
+  /** `any`: whatever the other end carries. `own`: what is found there, by a look. */
+  readonly medium: 'ip' | 'ethernet' | 'any' | 'own';
   readonly example: string;
 }
 
@@ -58,6 +58,9 @@ export type EndKind =
   | 'qemu-listen'
   | 'stdio'
   | 'exec'
+  | 'if'
+  | 'pcap'
+  | 'pair'
   | 'echo'
   | 'null';
 
@@ -202,6 +205,36 @@ export const endKinds: Readonly<Record<EndKind, EndKindInfo>> = {
     options: ofStream,
     medium: 'any',
     example: 'exec:ssh host vnic link stdio tun:tun0',
+  },
+  if: {
+    about: 'an existing interface, used as it is',
+    where: 'the name of an interface',
+    options: { promisc: 'flag', netns: 'blue' },
+    medium: 'own',
+    example: 'if:eth1',
+  },
+  pcap: {
+    about: 'a capture file, played, or with record written',
+    where: 'the path of a file',
+    options: {
+      record: 'flag',
+      speed: 'max',
+      loop: 'flag',
+      format: 'pcap',
+      snaplen: '128',
+      overwrite: 'flag',
+      mtu: '1500',
+      medium: 'ip',
+    },
+    medium: 'own',
+    example: 'pcap:trace.pcapng',
+  },
+  pair: {
+    about: 'joined in memory with the other end of that name in this process',
+    where: 'a name',
+    options: { mtu: '1500', medium: 'ip' },
+    medium: 'any',
+    example: 'pair:inner',
   },
   echo: {
     about: 'hosts that answer ping, ARP and neighbour discovery',

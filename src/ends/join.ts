@@ -3,18 +3,25 @@
  */
 
 import { invalidArgument, VnicError } from '../base/index.ts';
+import { captureLink, openRecorder, type Recorder, type RecorderOptions } from '../capture/index.ts';
 import { type Forwarding, type ForwardOptions, forward, type Medium } from '../link/index.ts';
 import type { CarrierEvent } from './carrier.ts';
 import type { OpenEnd } from './end.ts';
-import { endKinds } from './end-kinds.ts';
-import { type EndSpec, parseEnd, readOption } from './end-spec.ts';
+import { type EndSpec, parseEnd } from './end-spec.ts';
 import { carriesSuperPackets, takesMtu } from './kinds/device.ts';
+import { isPlayed } from './kinds/pcap.ts';
+import { ownMedium } from './medium.ts';
 import { openEnd } from './open-end.ts';
 
 /** How two ends are joined. */
 export interface JoinOptions extends Pick<ForwardOptions, 'policy' | 'queuePackets'> {
   /** End with the first connection that ends, instead of making it again; default false. */
   readonly once?: boolean;
+  /**
+   * Records what passes the first end: what comes from it is incoming, what it takes outgoing. Super-packets are then cut up before
+   * they are joined, so that the file has what a wire would have.
+   */
+  readonly capture?: Omit<RecorderOptions, 'medium' | 'name' | 'onEnd'>;
   /** Told of connections that come and go. */
   onEvent?(event: CarrierEvent): void;
 }
@@ -25,6 +32,8 @@ export interface JoinedEnds extends AsyncDisposable {
   readonly b: OpenEnd;
   readonly medium: Medium;
   readonly forwarding: Forwarding;
+  /** With `capture`: what was recorded. */
+  readonly recorder: Recorder | undefined;
   /** Resolves when it was closed, or an end has ended; rejects with the error of an end that failed. */
   readonly done: Promise<void>;
   /** Closes both ends. Idempotent. */
@@ -35,7 +44,7 @@ export interface JoinedEnds extends AsyncDisposable {
  * Opens two ends, as text or parsed, and joins them.
  * @example
  * await using wire = await joinEnds('tun:tun0,address=10.0.0.1/24', 'udp:192.0.2.1:7000');
- * @throws VNIC_INVALID_END, VNIC_MEDIUM_MISMATCH, what `openEnd` throws; nothing is left open then
+ * @throws VNIC_INVALID_END, VNIC_MEDIUM_MISMATCH, what `openEnd` and `openRecorder` throw; nothing is left open then
  */
 export async function joinEnds(
   first: string | EndSpec,
@@ -44,12 +53,16 @@ export async function joinEnds(
 ): Promise<JoinedEnds> {
   const specs = [first, second].map((end) => (typeof end === 'string' ? parseEnd(end) : end)) as [EndSpec, EndSpec];
   const medium = mediumOf(...specs);
-  const { once = false, onEvent, policy = 'drop-oldest', queuePackets } = options;
+  const { once = false, onEvent, queuePackets, capture } = options;
+  // A file waits until it is read on.
+  const policy = options.policy ?? (specs.some(isPlayed) ? 'wait' : 'drop-oldest');
   const opened = new Map<EndSpec, OpenEnd>();
+  let recorder: Recorder | undefined;
   try {
+    if (capture !== undefined) recorder = await openCapture(capture, specs, medium, onEvent);
     // The MTU of a device is that of the other end, which therefore comes first.
     let mtu: number | undefined;
-    const superPackets = specs.every(carriesSuperPackets);
+    const superPackets = recorder === undefined && specs.every(carriesSuperPackets);
     for (const spec of specs.toSorted((x, y) => Number(takesMtu(x)) - Number(takesMtu(y)))) {
       const end = await openEnd(spec, {
         medium,
@@ -62,15 +75,34 @@ export async function joinEnds(
       mtu = end.link.mtu;
     }
     const [a, b] = specs.map((spec) => opened.get(spec)) as [OpenEnd, OpenEnd];
-    const forwarding = forward(a.link, b.link, { policy, ...(queuePackets !== undefined && { queuePackets }) });
-    return new Joined(a, b, medium, forwarding);
+    const near = recorder === undefined ? a.link : captureLink(a.link, recorder);
+    const forwarding = forward(near, b.link, { policy, ...(queuePackets !== undefined && { queuePackets }) });
+    return new Joined(a, b, medium, forwarding, recorder);
   } catch (error) {
     for (const end of opened.values()) await end.close();
+    await recorder?.close();
     throw error;
   }
 }
 
-/** What two ends carry when they are joined. @throws VNIC_MEDIUM_MISMATCH, VNIC_INVALID_END */
+/** Opened before the ends, so that a file that cannot be written leaves nothing made. */
+function openCapture(
+  capture: NonNullable<JoinOptions['capture']>,
+  specs: readonly [EndSpec, EndSpec],
+  medium: Medium,
+  onEvent: JoinOptions['onEvent'],
+): Promise<Recorder> {
+  const isOutput = specs.some(({ kind }) => kind === 'stdio');
+  if (capture.path === '-' && isOutput) {
+    throw invalidArgument('record to standard output', 'a file, since standard output is an end', '-');
+  }
+  const [{ kind, where }] = specs;
+  const name = where === '' ? kind : `${kind}:${where}`;
+  const onEnd = (error: VnicError): void => onEvent?.({ event: 'recording-ended', link: name, error });
+  return openRecorder({ ...capture, medium, name, onEnd });
+}
+
+/** What both carry. @throws VNIC_MEDIUM_MISMATCH, VNIC_INVALID_END */
 export function mediumOf(a: EndSpec, b: EndSpec): Medium {
   if (a.text === b.text && a === b) throw invalidArgument('join two ends', 'two of them', 'the same one twice');
   const [one, other] = [ownMedium(a), ownMedium(b)];
@@ -85,26 +117,20 @@ export function mediumOf(a: EndSpec, b: EndSpec): Medium {
   return one ?? other ?? 'ip';
 }
 
-function ownMedium(spec: EndSpec): Medium | undefined {
-  const { medium } = endKinds[spec.kind];
-  if (medium !== 'any') return medium;
-  return readOption(spec, 'medium', 'ip or ethernet', (text) =>
-    text === 'ip' || text === 'ethernet' ? text : undefined,
-  );
-}
-
 class Joined implements JoinedEnds {
   readonly a: OpenEnd;
   readonly b: OpenEnd;
   readonly medium: Medium;
   readonly forwarding: Forwarding;
+  readonly recorder: Recorder | undefined;
   readonly done: Promise<void>;
 
-  constructor(a: OpenEnd, b: OpenEnd, medium: Medium, forwarding: Forwarding) {
+  constructor(a: OpenEnd, b: OpenEnd, medium: Medium, forwarding: Forwarding, recorder: Recorder | undefined) {
     this.a = a;
     this.b = b;
     this.medium = medium;
     this.forwarding = forwarding;
+    this.recorder = recorder;
     this.done = this.#run();
   }
 
@@ -119,6 +145,7 @@ class Joined implements JoinedEnds {
   async close(): Promise<void> {
     await this.forwarding.close();
     await Promise.allSettled([this.a.close(), this.b.close()]);
+    await this.recorder?.close();
   }
 
   /** As `close()`. */
