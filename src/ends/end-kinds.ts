@@ -27,7 +27,9 @@ const ofDevice = {
   netns: 'blue',
   offload: 'off',
 } as const;
-const ofStream = { framing: 'length', mtu: '1400', medium: 'ip' } as const;
+/** Of an end that carries IP packets and is joined with one that carries Ethernet frames. */
+const ofProxy = { proxy: '10.0.0.2', gateway: '10.0.0.1', mac: '02:00:00:00:00:01' } as const;
+const ofStream = { framing: 'length', mtu: '1400', medium: 'ip', ...ofProxy } as const;
 const ofIdentity = { cert: '/etc/vnic/host.pem', key: '/etc/vnic/host.key' } as const;
 const ofTlsClient = {
   pin: 'sha256:…',
@@ -37,7 +39,7 @@ const ofTlsClient = {
   ...ofIdentity,
 } as const;
 const ofTlsListener = { allow: 'sha256:…', ca: '/etc/vnic/ca.pem', insecure: 'flag', ...ofIdentity } as const;
-const ofDatagrams = { mtu: '1400', medium: 'ip' } as const;
+const ofDatagrams = { mtu: '1400', medium: 'ip', ...ofProxy } as const;
 
 /** The word that an end begins with. */
 export type EndKind =
@@ -70,7 +72,7 @@ export const endKinds: Readonly<Record<EndKind, EndKindInfo>> = {
     about: 'a TUN device, made unless it exists',
     where: 'the name of a device',
     whereOptional: true,
-    options: ofDevice,
+    options: { ...ofDevice, ...ofProxy },
     medium: 'ip',
     example: 'tun:tun0,address=10.0.0.1/24',
   },
@@ -209,7 +211,7 @@ export const endKinds: Readonly<Record<EndKind, EndKindInfo>> = {
   if: {
     about: 'an existing interface, used as it is',
     where: 'the name of an interface',
-    options: { promisc: 'flag', netns: 'blue' },
+    options: { promisc: 'flag', netns: 'blue', ...ofProxy },
     medium: 'own',
     example: 'if:eth1',
   },
@@ -225,6 +227,7 @@ export const endKinds: Readonly<Record<EndKind, EndKindInfo>> = {
       overwrite: 'flag',
       mtu: '1500',
       medium: 'ip',
+      ...ofProxy,
     },
     medium: 'own',
     example: 'pcap:trace.pcapng',
@@ -232,7 +235,7 @@ export const endKinds: Readonly<Record<EndKind, EndKindInfo>> = {
   pair: {
     about: 'joined in memory with the other end of that name in this process',
     where: 'a name',
-    options: { mtu: '1500', medium: 'ip' },
+    options: { mtu: '1500', medium: 'ip', ...ofProxy },
     medium: 'any',
     example: 'pair:inner',
   },

@@ -6,5 +6,6 @@ export { claimsCollide, claimsOf, type DeviceClaim, deviceOf, type ListenerClaim
 export type { OpenEnd, OpenEndOptions } from './end.ts';
 export { type EndKind, type EndKindInfo, endKinds } from './end-kinds.ts';
 export { type EndMistake, type EndSpec, mistake, parseEnd } from './end-spec.ts';
-export { type JoinedEnds, type JoinOptions, joinEnds, mediumOf } from './join.ts';
+export { type JoinedEnds, type JoinOptions, joinEnds } from './join.ts';
+export { mediumOf } from './medium.ts';
 export { openEnd } from './open-end.ts';

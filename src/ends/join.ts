@@ -2,15 +2,14 @@
  * Two ends joined into a link: what comes from one goes to the other, both ways, until one of them ends for good.
  */
 
-import { invalidArgument, VnicError } from '../base/index.ts';
-import { captureLink, openRecorder, type Recorder, type RecorderOptions } from '../capture/index.ts';
+import { invalidArgument, type VnicError } from '../base/index.ts';
+import type { Recorder, RecorderOptions } from '../capture/index.ts';
 import { type Forwarding, type ForwardOptions, forward, type Medium } from '../link/index.ts';
 import type { CarrierEvent } from './carrier.ts';
 import type { OpenEnd } from './end.ts';
 import { type EndSpec, parseEnd } from './end-spec.ts';
 import { carriesSuperPackets, takesMtu } from './kinds/device.ts';
-import { isPlayed } from './kinds/pcap.ts';
-import { ownMedium } from './medium.ts';
+import { isPlayed } from './medium.ts';
 import { openEnd } from './open-end.ts';
 
 /** How two ends are joined. */
@@ -52,7 +51,7 @@ export async function joinEnds(
   options: JoinOptions = {},
 ): Promise<JoinedEnds> {
   const specs = [first, second].map((end) => (typeof end === 'string' ? parseEnd(end) : end)) as [EndSpec, EndSpec];
-  const medium = mediumOf(...specs);
+  const { medium, segment } = await (await import('./agree-medium.ts')).agreeOnMedium(...specs);
   const { once = false, onEvent, queuePackets, capture } = options;
   // A file waits until it is read on.
   const policy = options.policy ?? (specs.some(isPlayed) ? 'wait' : 'drop-oldest');
@@ -62,20 +61,21 @@ export async function joinEnds(
     if (capture !== undefined) recorder = await openCapture(capture, specs, medium, onEvent);
     // The MTU of a device is that of the other end, which therefore comes first.
     let mtu: number | undefined;
-    const superPackets = recorder === undefined && specs.every(carriesSuperPackets);
+    const superPackets = recorder === undefined && segment === undefined && specs.every(carriesSuperPackets);
     for (const spec of specs.toSorted((x, y) => Number(takesMtu(x)) - Number(takesMtu(y)))) {
+      const isBehind = segment?.spec === spec;
       const end = await openEnd(spec, {
-        medium,
+        medium: isBehind ? 'ip' : medium,
         once,
         superPackets,
         ...(onEvent && { onEvent }),
         ...(mtu !== undefined && { mtu }),
       });
-      opened.set(spec, end);
+      opened.set(spec, isBehind ? (await import('./segment.ts')).putOnSegment(end, segment) : end);
       mtu = end.link.mtu;
     }
     const [a, b] = specs.map((spec) => opened.get(spec)) as [OpenEnd, OpenEnd];
-    const near = recorder === undefined ? a.link : captureLink(a.link, recorder);
+    const near = recorder === undefined ? a.link : (await import('../capture/index.ts')).captureLink(a.link, recorder);
     const forwarding = forward(near, b.link, { policy, ...(queuePackets !== undefined && { queuePackets }) });
     return new Joined(a, b, medium, forwarding, recorder);
   } catch (error) {
@@ -86,7 +86,7 @@ export async function joinEnds(
 }
 
 /** Opened before the ends, so that a file that cannot be written leaves nothing made. */
-function openCapture(
+async function openCapture(
   capture: NonNullable<JoinOptions['capture']>,
   specs: readonly [EndSpec, EndSpec],
   medium: Medium,
@@ -99,22 +99,8 @@ function openCapture(
   const [{ kind, where }] = specs;
   const name = where === '' ? kind : `${kind}:${where}`;
   const onEnd = (error: VnicError): void => onEvent?.({ event: 'recording-ended', link: name, error });
+  const { openRecorder } = await import('../capture/index.ts');
   return openRecorder({ ...capture, medium, name, onEnd });
-}
-
-/** What both carry. @throws VNIC_MEDIUM_MISMATCH, VNIC_INVALID_END */
-export function mediumOf(a: EndSpec, b: EndSpec): Medium {
-  if (a.text === b.text && a === b) throw invalidArgument('join two ends', 'two of them', 'the same one twice');
-  const [one, other] = [ownMedium(a), ownMedium(b)];
-  if (one !== undefined && other !== undefined && one !== other) {
-    const [ip, ethernet] = one === 'ip' ? [a, b] : [b, a];
-    throw new VnicError('VNIC_MEDIUM_MISMATCH', {
-      attempted: `join ${a.text} and ${b.text}`,
-      reason: `${ip.text} carries IP packets, and ${ethernet.text} Ethernet frames`,
-      hint: 'Use tun: at both ends, or tap: at both.',
-    });
-  }
-  return one ?? other ?? 'ip';
 }
 
 class Joined implements JoinedEnds {

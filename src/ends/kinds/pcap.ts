@@ -4,17 +4,13 @@ import { captureMedium, openPlayer, openRecorderLink } from '../../capture/index
 import type { Medium } from '../../link/index.ts';
 import type { OpenEnd, OpenEndOptions } from '../end.ts';
 import { type EndSpec, mistake, readOption } from '../end-spec.ts';
+import { isPlayed } from '../medium.ts';
 import { readMtu, wholeNumber } from '../option-values.ts';
 
 /** Options that only a played file has, and only a recorded one. */
 const PLAY_ONLY = ['speed', 'loop'] as const;
 const RECORD_ONLY = ['format', 'snaplen', 'overwrite', 'medium'] as const;
 const MAX_SNAPLEN = 262_144;
-
-/** True for a file that is read. */
-export function isPlayed({ kind, options }: EndSpec): boolean {
-  return kind === 'pcap' && !options.has('record');
-}
 
 /** What the packets of the file are. @throws what `captureMedium` throws */
 export function mediumOfPlayed(spec: EndSpec): Medium {
