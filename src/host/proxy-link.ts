@@ -139,8 +139,9 @@ class ProxyLink extends BaseLink {
     const before = { ...this.#link.counters.writeDropped };
     this.#next += this.#link.write(batch, this.#next);
     const after = this.#link.counters;
-    this.counters.packetsWritten += after.packetsWritten - packetsWritten;
-    this.counters.bytesWritten += after.bytesWritten - bytesWritten;
+    const packets = after.packetsWritten - packetsWritten;
+    this.counters.packetsWritten += packets;
+    this.counters.bytesWritten += after.bytesWritten - bytesWritten + packets * ethernetHeaderLen;
     for (const reason of dropReasons) this.counters.writeDropped[reason] += after.writeDropped[reason] - before[reason];
     if (this.#next < batch.count) return false;
     batch.clear();
