@@ -75,7 +75,8 @@ describe('a player', () => {
       format,
     );
     const { packets, played, error } = await play({ path, speed: Number.POSITIVE_INFINITY });
-    expect(packets).toEqual(all);
+    expect(packets.map(({ length }) => length)).toEqual(all.map(({ length }) => length));
+    expect(Buffer.concat(packets).equals(Buffer.concat(all))).toBe(true);
     expect([error, played]).toMatchObject([undefined, [{ packets: 5000 }]]);
   });
 
@@ -137,7 +138,8 @@ describe('a player', () => {
       packets += batch.count;
       if (packets >= 10) break;
     }
-    expect(played.length).toBeGreaterThanOrEqual(4);
+    expect(played).toHaveLength(1);
+    expect(link.counters.packetsRead).toBe(packets);
     const waiting = link.read();
     await link.close();
     await waiting;

@@ -28,11 +28,11 @@ export interface PlayerOptions {
   readonly path: string;
   /** 1 for the times of the file, 2 for twice as fast, `Infinity` for as fast as it is read; above 0. Default 1. */
   readonly speed?: number;
-  /** Begin again at the end, until the link is closed; default false. */
+  /** Begin again at the end, until the link is closed, but not before a second (divided by the speed) has passed; default false. */
   readonly loop?: boolean;
   /** What the link says it carries, 68 to 65535; packets that are longer are played too. Default 1500. */
   readonly mtu?: number;
-  /** Told at the end of the file, before the link ends; with `loop` each time. */
+  /** Told at the end of the file, before the link ends; with `loop` the first time. */
   onPlayed?(played: PlayedFile): void;
 }
 
@@ -49,6 +49,8 @@ export type SkipReason = 'cut' | 'other-medium' | 'too-long' | 'not-ip';
 const CHUNK_LEN = 131_072;
 /** Timers have 31 bits. */
 const LONGEST_WAIT_MS = 3_600_000;
+/** A pass over a file of one packet would otherwise end as it begins. */
+const LOOP_MS = 1000;
 const DEFAULT_MTU = 1500;
 
 /**
@@ -84,6 +86,9 @@ export class PlayerLink extends BaseLink {
   #hasPacket = false;
   /** When the first packet was due, and its time in the file. */
   #firstDueMs: number | undefined;
+  /** With `loop`: when the next pass may begin. */
+  #notBeforeMs = 0;
+  #passes = 0;
   #firstSeconds = 0;
   #firstNanoseconds = 0;
   #played = 0;
@@ -187,7 +192,8 @@ export class PlayerLink extends BaseLink {
     // Simple packets of pcapng have no time.
     if (seconds === 0 && nanoseconds === 0) return 0;
     if (this.#firstDueMs === undefined) {
-      this.#firstDueMs = performance.now();
+      this.#firstDueMs = Math.max(performance.now(), this.#notBeforeMs);
+      this.#notBeforeMs = this.#firstDueMs + LOOP_MS / this.#speed;
       this.#firstSeconds = seconds;
       this.#firstNanoseconds = nanoseconds;
     }
@@ -216,7 +222,7 @@ export class PlayerLink extends BaseLink {
   #finish(): void {
     const { damage } = this.#decoder;
     const packets = this.#played;
-    this.#options.onPlayed?.({ packets, skipped: this.#skipped });
+    if (this.#passes++ === 0) this.#options.onPlayed?.({ packets, skipped: this.#skipped });
     if (damage !== undefined) {
       this.fail(damaged(this.name, damage));
     } else if (this.#options.loop && packets > 0) {

@@ -88,7 +88,8 @@ const HELP = `
 Ends:
 ${listKinds()}
 An end that can carry both takes mtu=, and medium=ip or medium=ethernet where the other does not say it. A device that is made
-gets the MTU that the other end carries.
+gets the MTU that the other end carries. IP beside Ethernet: the IP end looks like a host of the segment, which answers for the addresses of
+its TUN device, or those of proxy=; gateway= and mac= are of that host. pcap: plays a file; with record it writes one.
 
 Examples:
   sudo vnic link tun:tun0,address=10.0.0.1/24 echo:10.0.0.2
