@@ -40,6 +40,7 @@ export class CaptureDecoder {
     return this.#damage;
   }
 
+  /** Adds bytes of the file, in order; copies them. */
   append(chunk: Uint8Array): void {
     this.#queue.append(chunk);
   }
@@ -49,6 +50,7 @@ export class CaptureDecoder {
     this.#hasEnded = true;
   }
 
+  /** Reads the next packet; see the head of this file. */
   next(record: CaptureRecord): 'record' | 'more' | 'end' {
     if (this.#damage !== undefined) return 'end';
     const reader = this.#reader ?? this.#detect();
