@@ -328,8 +328,8 @@ describe('an IP end and an Ethernet end', () => {
     }
     const far = startLive(inFar(process.execPath, VNIC, 'link', tap.replace('netns=far,', ''), 'udp-listen:7000'));
     await far.until(/joined/);
-    const live = link('tun:t0', 'udp:198.51.100.2:7000,medium=ethernet');
-    await live.until(/joined/);
+    const live = link('tun:t0,mac=02:00:00:00:00:44', 'udp:198.51.100.2:7000,medium=ethernet');
+    await live.until(/joined .* as 02:00:00:00:00:44/);
     expect(await pings('10.7.0.1')).toBe(true);
     expect(await pings('10.7.0.2', ...inFar())).toBe(true);
     await live.end('SIGTERM');
