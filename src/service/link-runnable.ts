@@ -123,6 +123,18 @@ class Carriers {
     } else if (event.event === 'refused') {
       const message = `${end}: ${event.peer} was turned away, since another is connected`;
       this.#tell({ level: 'warn', event: 'refused', message, fields: { end, peer: event.peer } });
+    } else if (event.event === 'played') {
+      const { packets, skipped } = event;
+      this.#tell({
+        level: 'info',
+        event: 'played',
+        message: `${end} was played: ${packets} packets`,
+        fields: { end, packets, ...skipped },
+      });
+    } else if (event.event === 'recording-ended') {
+      const { code, errno, reason } = event.error;
+      const message = `${end}: recording has ended: ${reason}; the packets pass on`;
+      this.#tell({ level: 'warn', event: 'recording-ended', message, fields: { end, code, errno } });
     } else if (!('error' in event)) {
       this.#tell(identityEvent(event));
     } else {
