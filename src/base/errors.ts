@@ -90,6 +90,8 @@ export const errorCatalogue = {
   VNIC_IDENTITY: { title: 'A file of keys or of trusted peers cannot be used.', exit: 'noInput' },
   VNIC_PEER_CHANGED: { title: 'The key of a peer is not the one that it had before.', exit: 'noPermission' },
   VNIC_PEER_UNTRUSTED: { title: 'A peer could not prove who it is.', exit: 'noPermission' },
+  VNIC_FILE_EXISTS: { title: 'A file to be written exists already.', exit: 'cannotCreate' },
+  VNIC_CAPTURE_DAMAGED: { title: 'A capture file is damaged, or is none.', exit: 'ioError' },
 
   VNIC_LINK_CLOSED: { title: 'The link was used after close().', exit: 'software' },
   VNIC_READER_BUSY: { title: 'The link has a reader already.', exit: 'software' },

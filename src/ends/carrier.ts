@@ -45,7 +45,16 @@ export type CarrierEvent =
       readonly peer: string;
       readonly fingerprint: string | undefined;
       readonly untold: number;
-    };
+    }
+  /** A capture file was played to its end; what was left out, by reason. */
+  | {
+      readonly event: 'played';
+      readonly link: string;
+      readonly packets: number;
+      readonly skipped: Readonly<Record<string, number>>;
+    }
+  /** Recording what passes a link has ended before the link. */
+  | { readonly event: 'recording-ended'; readonly link: string; readonly error: VnicError };
 
 const FIRST_DELAY_MS = 500;
 const LAST_DELAY_MS = 30_000;

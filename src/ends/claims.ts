@@ -38,7 +38,8 @@ const protocols: Readonly<Record<string, string>> = {
 /** The device of an end that names one; undefined where the kernel chooses the name. */
 export function deviceOf({ kind, where, options }: EndSpec): DeviceClaim | undefined {
   if ((kind !== 'tun' && kind !== 'tap') || where === '' || where.includes('%d')) return undefined;
-  const making = makingOptions.find((option) => options.has(option));
+  // `mac` of a TUN end is of the proxy which puts it on a segment.
+  const making = makingOptions.find((option) => options.has(option) && (option !== 'mac' || kind === 'tap'));
   return { kind, name: where, netns: options.get('netns')?.at(-1) ?? '', making };
 }
 

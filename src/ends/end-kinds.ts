@@ -15,8 +15,8 @@ export interface EndKindInfo {
   readonly hasPath?: true;
   /** Names of options with what they take: `flag` for nothing. */
   readonly options: Readonly<Record<string, string>>;
-  /** `any`: whatever the other end carries. */
-  readonly medium: 'ip' | 'ethernet' | 'any';
+  /** `any`: whatever the other end carries. `own`: what is found there, by a look. */
+  readonly medium: 'ip' | 'ethernet' | 'any' | 'own';
   readonly example: string;
 }
 
@@ -27,7 +27,9 @@ const ofDevice = {
   netns: 'blue',
   offload: 'off',
 } as const;
-const ofStream = { framing: 'length', mtu: '1400', medium: 'ip' } as const;
+/** Of an end that carries IP packets and is joined with one that carries Ethernet frames. */
+const ofProxy = { proxy: '10.0.0.2', gateway: '10.0.0.1', mac: '02:00:00:00:00:01' } as const;
+const ofStream = { framing: 'length', mtu: '1400', medium: 'ip', ...ofProxy } as const;
 const ofIdentity = { cert: '/etc/vnic/host.pem', key: '/etc/vnic/host.key' } as const;
 const ofTlsClient = {
   pin: 'sha256:…',
@@ -37,7 +39,7 @@ const ofTlsClient = {
   ...ofIdentity,
 } as const;
 const ofTlsListener = { allow: 'sha256:…', ca: '/etc/vnic/ca.pem', insecure: 'flag', ...ofIdentity } as const;
-const ofDatagrams = { mtu: '1400', medium: 'ip', probe: 'flag' } as const;
+const ofDatagrams = { mtu: '1400', medium: 'ip', probe: 'flag', ...ofProxy } as const;
 
 /** The word that an end begins with. */
 export type EndKind =
@@ -58,6 +60,9 @@ export type EndKind =
   | 'qemu-listen'
   | 'stdio'
   | 'exec'
+  | 'if'
+  | 'pcap'
+  | 'pair'
   | 'echo'
   | 'null';
 
@@ -67,7 +72,7 @@ export const endKinds: Readonly<Record<EndKind, EndKindInfo>> = {
     about: 'a TUN device, made unless it exists',
     where: 'the name of a device',
     whereOptional: true,
-    options: ofDevice,
+    options: { ...ofDevice, ...ofProxy },
     medium: 'ip',
     example: 'tun:tun0,address=10.0.0.1/24',
   },
@@ -202,6 +207,37 @@ export const endKinds: Readonly<Record<EndKind, EndKindInfo>> = {
     options: ofStream,
     medium: 'any',
     example: 'exec:ssh host vnic link stdio tun:tun0',
+  },
+  if: {
+    about: 'an existing interface, used as it is',
+    where: 'the name of an interface',
+    options: { promisc: 'flag', netns: 'blue', ...ofProxy },
+    medium: 'own',
+    example: 'if:eth1',
+  },
+  pcap: {
+    about: 'a capture file, played, or with record written',
+    where: 'the path of a file',
+    options: {
+      record: 'flag',
+      speed: 'max',
+      loop: 'flag',
+      format: 'pcap',
+      snaplen: '128',
+      overwrite: 'flag',
+      mtu: '1500',
+      medium: 'ip',
+      ...ofProxy,
+    },
+    medium: 'own',
+    example: 'pcap:trace.pcapng',
+  },
+  pair: {
+    about: 'joined in memory with the other end of that name in this process',
+    where: 'a name',
+    options: { mtu: '1500', medium: 'ip', ...ofProxy },
+    medium: 'any',
+    example: 'pair:inner',
   },
   echo: {
     about: 'hosts that answer ping, ARP and neighbour discovery',

@@ -12,7 +12,7 @@ import { openUdp } from '../transport/index.ts';
 import { type EndSpec, parseEnd, parseHostPort } from './end-spec.ts';
 import { takesMtu } from './kinds/device.ts';
 import { resolveHost } from './kinds/udp.ts';
-import { mediumOf } from './medium-of.ts';
+import { mediumOf } from './medium.ts';
 import { DEFAULT_MTU, readMtu } from './option-values.ts';
 
 /** The way to the peer of an end. */

@@ -31,7 +31,7 @@ import { type EndSpec, mistake } from './end-spec.ts';
 import type { EachWay, MiddlewareCounters, MiddlewareOptions } from './middleware-options.ts';
 
 /** Kinds whose packets are those of a host, which nothing else can read: they cannot be compressed, for example. */
-const hostKinds: ReadonlySet<string> = new Set(['tun', 'tap', 'echo']);
+const hostKinds: ReadonlySet<string> = new Set(['tun', 'tap', 'if', 'pcap', 'echo', 'null']);
 
 /** Which way: from A to B, or back. */
 export type Way = 'aToB' | 'bToA';

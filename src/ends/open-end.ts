@@ -20,6 +20,12 @@ export async function openEnd(spec: EndSpec, options: OpenEndOptions): Promise<O
     case 'udp':
     case 'udp-listen':
       return (await import('./kinds/udp.ts')).openUdpEnd(spec, options);
+    case 'if':
+      return (await import('./kinds/interface.ts')).openInterfaceEnd(spec);
+    case 'pcap':
+      return (await import('./kinds/pcap.ts')).openPcapEnd(spec, options);
+    case 'pair':
+      return (await import('./kinds/pair.ts')).openPairEnd(spec, options);
     case 'echo':
       return (await import('./kinds/in-memory.ts')).openEcho(spec, options);
     case 'null':

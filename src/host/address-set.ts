@@ -152,7 +152,8 @@ function includes(addresses: readonly Uint8Array[], bytes: Uint8Array, offset: n
   return false;
 }
 
-function equalAt(address: Uint8Array, bytes: Uint8Array, offset: number): boolean {
+/** Hot: true when the octets of `address` stand at `bytes[offset]`. */
+export function equalAt(address: Uint8Array, bytes: Uint8Array, offset: number): boolean {
   // From the end: addresses of one subnet differ there.
   for (let i = address.length - 1; i >= 0; i--) if (address[i] !== bytes[offset + i]) return false;
   return true;

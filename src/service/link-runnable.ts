@@ -131,6 +131,18 @@ class Carriers {
         message: `${end} carries packets of up to ${mtu} bytes`,
         fields: { end, mtu },
       });
+    } else if (event.event === 'played') {
+      const { packets, skipped } = event;
+      this.#tell({
+        level: 'info',
+        event: 'played',
+        message: `${end} was played: ${packets} packets`,
+        fields: { end, packets, ...skipped },
+      });
+    } else if (event.event === 'recording-ended') {
+      const { code, errno, reason } = event.error;
+      const message = `${end}: recording has ended: ${reason}; the packets pass on`;
+      this.#tell({ level: 'warn', event: 'recording-ended', message, fields: { end, code, errno } });
     } else if (!('error' in event)) {
       this.#tell(identityEvent(event));
     } else {

@@ -15,6 +15,12 @@ export interface InterfaceOptions extends NetnsOptions {
   /** Also receive what this machine sends out of the interface; default true. */
   readonly outgoing?: boolean;
   /**
+   * Reads super-packets, which are not cut up before the network card, as the packets they stand for, and completes the
+   * checksums that are left to it, so that what is read can be sent on; default false. On an interface that carries IP
+   * behind a header of its own (GRE, SIT and their like) it does nothing.
+   */
+  readonly split?: boolean;
+  /**
    * Bytes of packets that the kernel queues for the reader, default 4 MiB. Without CAP_NET_ADMIN the kernel
    * cuts it down to `net.core.rmem_max`.
    */
@@ -28,6 +34,8 @@ export interface PacketSocket {
   readonly fd: number;
   readonly medium: Medium;
   readonly found: LinkInfo;
+  /** Each packet stands behind a virtio-net header, read and written. */
+  readonly hasVnetHeader: boolean;
 }
 
 const AF_PACKET = 17;
@@ -43,6 +51,22 @@ const ETHERNET_TYPES: readonly number[] = [1, 772];
 /** RAWIP, PPP, TUNNEL, TUNNEL6, SIT, IPGRE, IP6GRE, NONE: types that carry bare IP under `SOCK_DGRAM`. */
 const IP_TYPES: readonly number[] = [519, 512, 768, 769, 776, 778, 823, 65_534];
 
+/** `ARPHRD_NONE`, as TUN devices and WireGuard have it: no header at all, so that `SOCK_RAW` carries bare IP. */
+const NO_HEADER_TYPE = 65_534;
+
+/**
+ * What an interface carries.
+ * @throws VNIC_NO_SUCH_INTERFACE, VNIC_INVALID_NAME, VNIC_NAME_TOO_LONG, VNIC_UNSUPPORTED, VNIC_NO_SUCH_NAMESPACE,
+ *   VNIC_NAMESPACE_FORBIDDEN
+ */
+export function interfaceMedium({ name, netns }: Pick<InterfaceOptions, 'name' | 'netns'>): Medium {
+  const attempted = `listen on ${JSON.stringify(name)}`;
+  checkInterfaceName(name, attempted);
+  const found = getLinkSync(name, netns === undefined ? {} : { netns });
+  if (found === undefined) throw noSuchInterface(attempted, name);
+  return mediumOf(attempted, found);
+}
+
 /** Opens, configures, binds. Throws what `openInterface` documents. */
 export function openPacketSocket(options: InterfaceOptions): PacketSocket {
   const attempted = `listen on ${JSON.stringify(options.name)}`;
@@ -51,25 +75,31 @@ export function openPacketSocket(options: InterfaceOptions): PacketSocket {
     throw invalidArgument(attempted, 'a receive buffer of 1 byte to 1 GiB', receiveBufferLen);
   }
   checkInterfaceName(options.name, attempted);
-  const { fd, medium, found } = withNamespace(options.netns, (namespace) => openIn(namespace, options.name, attempted));
+  const socket = withNamespace(options.netns, (namespace) => openIn(namespace, options, attempted));
+  const { fd } = socket;
   const core = nativeCore();
   try {
-    configure(fd, attempted, found, options, receiveBufferLen);
+    configure(socket, attempted, options, receiveBufferLen);
   } catch (error) {
     core.close(fd);
     throw error;
   }
-  return { fd, medium, found };
+  return socket;
 }
 
-function openIn(namespace: NetworkNamespace | undefined, name: string, attempted: string): PacketSocket {
+function openIn(
+  namespace: NetworkNamespace | undefined,
+  { name, split = false }: InterfaceOptions,
+  attempted: string,
+): PacketSocket {
   const found = getLinkSync(name, namespace === undefined ? {} : { netns: namespace });
   if (found === undefined) throw noSuchInterface(attempted, name);
   const medium = mediumOf(attempted, found);
-  const type = medium === 'ethernet' ? SOCK_RAW : SOCK_DGRAM;
+  const hasVnetHeader = split && (medium === 'ethernet' || found.linkTypeNumber === NO_HEADER_TYPE);
+  const type = medium === 'ethernet' || hasVnetHeader ? SOCK_RAW : SOCK_DGRAM;
   const fd = (namespace ?? nativeCore()).socket(AF_PACKET, type, 0);
   if (fd < 0) throw socketError(attempted, -fd);
-  return { fd, medium, found };
+  return { fd, medium, found, hasVnetHeader };
 }
 
 function mediumOf(attempted: string, found: LinkInfo): Medium {
@@ -83,19 +113,23 @@ function mediumOf(attempted: string, found: LinkInfo): Medium {
 }
 
 function configure(
-  fd: number,
+  { fd, found, hasVnetHeader }: PacketSocket,
   attempted: string,
-  { index, name }: LinkInfo,
   options: InterfaceOptions,
   receiveBufferLen: number,
 ): void {
   const core = nativeCore();
+  const { index, name } = found;
   const set = (level: number, option: number, value: Uint8Array): number => core.setsockopt(fd, level, option, value);
   const bufferLen = new Uint8Array(Int32Array.of(receiveBufferLen).buffer);
   if (set(SOL_SOCKET, SO_RCVBUFFORCE, bufferLen) < 0) set(SOL_SOCKET, SO_RCVBUF, bufferLen);
   const one = new Uint8Array(Int32Array.of(1).buffer);
   // A kernel that does not know the option tells no metadata, and packets are read as they are.
   set(PacketSocketOption.level, PacketSocketOption.auxdata, one);
+  if (hasVnetHeader) {
+    const result = set(PacketSocketOption.level, PacketSocketOption.vnetHeader, one);
+    if (result < 0) throw systemError(attempted, 'setsockopt(PACKET_VNET_HDR)', -result);
+  }
   if (options.outgoing === false) {
     const result = set(PacketSocketOption.level, PacketSocketOption.ignoreOutgoing, one);
     if (result < 0) throw systemError(attempted, 'setsockopt(PACKET_IGNORE_OUTGOING)', -result);

@@ -23,6 +23,7 @@ export const PacketSocketOption = {
   addMembership: 1,
   statistics: 6,
   auxdata: 8,
+  vnetHeader: 15,
   ignoreOutgoing: 23,
 } as const;
 

@@ -17,6 +17,7 @@
  *   promisc    The membership belongs to the socket and ends with it, also by `kill -9`.
  *   tags       The kernel takes the outer VLAN tag (802.1Q, 802.1ad) out of a frame and keeps it beside it. It is
  *              put back, so that a frame is read as it was on the wire.
+ *   splitting  With `split` the kernel says of each packet what is left to the network card (`PACKET_VNET_HDR`), and it is done here.
  *   checksums  What this machine sends often has no checksum of TCP or UDP yet: that is left to the network card,
  *              and on veth, bridge and loopback to nobody. `checksumPending()` tells such packets.
  *
@@ -45,6 +46,7 @@ import {
 } from './packet-address.ts';
 import { packetTypeWord } from './packet-descriptor.ts';
 import { ADDRESSES_LEN, PacketMetadata, VLAN_TAG_LEN } from './packet-metadata.ts';
+import { PacketSplitter } from './packet-splitter.ts';
 
 /** What the kernel counted for the socket since it was opened. */
 export interface InterfaceStatistics {
@@ -81,6 +83,7 @@ export class InterfaceLink extends BaseLink {
   readonly #poll: Poll;
   readonly #address = new Uint8Array(SOCKADDR_LL_LEN);
   readonly #metadata = new PacketMetadata();
+  readonly #splitter: PacketSplitter | undefined;
   readonly #ipv4Address: Uint8Array;
   readonly #ipv6Address: Uint8Array;
   #mtu: number;
@@ -99,6 +102,7 @@ export class InterfaceLink extends BaseLink {
     this.ifindex = socket.found.index;
     this.#mtu = socket.found.mtu;
     this.#isUp = socket.found.isUp;
+    this.#splitter = socket.hasVnetHeader ? new PacketSplitter(socket.medium) : undefined;
     this.#ipv4Address = emitSocketAddress(ETH_P_IP, this.ifindex);
     this.#ipv6Address = emitSocketAddress(ETH_P_IPV6, this.ifindex);
     this.#poll = new Poll(this.#fd, (error, events) => this.#onReady(error, events));
@@ -120,6 +124,11 @@ export class InterfaceLink extends BaseLink {
     return this.#mtu;
   }
 
+  /** With `split`: packets dropped because they contradict what the kernel says of them, or are longer than 64 KiB. */
+  get malformed(): number {
+    return this.#splitter?.malformed ?? 0;
+  }
+
   /** What the kernel counted since the link was opened, up to now or to `close()`. */
   statistics(): InterfaceStatistics {
     this.#collectStatistics();
@@ -137,6 +146,7 @@ export class InterfaceLink extends BaseLink {
   }
 
   protected override readNow(batch: PacketBatch): number {
+    if (this.#splitter !== undefined) return this.#readSplit(batch, this.#splitter);
     const { bytes, descriptors, headroom } = batch;
     let count = 0;
     let at = headroom;
@@ -157,6 +167,18 @@ export class InterfaceLink extends BaseLink {
       at = ((at + kept + PACKET_ALIGNMENT - 1) & ~(PACKET_ALIGNMENT - 1)) + headroom;
     }
     return count;
+  }
+
+  #readSplit(batch: PacketBatch, splitter: PacketSplitter): number {
+    splitter.begin(batch);
+    while (!splitter.isFull) {
+      const length = this.#receive(splitter.frame);
+      if (length < 0) break;
+      splitter.split(batch, length, this.#metadata, packetTypeOf(this.#address));
+    }
+    this.counters.packetsRead += splitter.count;
+    this.counters.bytesRead += splitter.bytes;
+    return splitter.count;
   }
 
   protected override writeNow(bytes: Uint8Array, descriptors: Uint32Array, from: number, to: number): number {
@@ -217,9 +239,10 @@ export class InterfaceLink extends BaseLink {
 
   /** Sends one packet. @returns 0 or errno */
   #send(packet: Uint8Array): number {
+    const bytes = this.#splitter?.withHeader(packet) ?? packet;
     // A second try: the first may only have fetched an ENETDOWN of long ago.
     for (let attempt = 0; ; ) {
-      const result = this.#core.send(this.#fd, packet, 0, this.#destinationOf(packet));
+      const result = this.#core.send(this.#fd, bytes, 0, this.#destinationOf(packet));
       if (result >= 0) return 0;
       if (result === -errno.EINTR) continue;
       if (result === -errno.ENETDOWN && attempt++ === 0) continue;

@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 
 import { isVnicError } from '../../base/index.ts';
-import { type CarrierEvent, endKinds, type JoinedEnds, joinEnds } from '../../ends/index.ts';
+import { type CarrierEvent, endKinds, type JoinedEnds, type JoinOptions, joinEnds } from '../../ends/index.ts';
 import type { ForwardCounters, ForwardPolicy } from '../../link/index.ts';
 import { IPV6_MIN_MTU } from '../../mtu/index.ts';
 import { pointAtMistake } from '../end-mistake.ts';
@@ -18,7 +18,8 @@ import {
   withMiddleware,
 } from '../link-middleware.ts';
 import { printable, printNote, style } from '../output.ts';
-import { oneOf, option, wholeNumber } from '../values.ts';
+import { usageError } from '../report-error.ts';
+import { oneOf, option, parseText, wholeNumber } from '../values.ts';
 
 interface LinkOptions extends MiddlewareFlags {
   readonly once?: true;
@@ -26,6 +27,10 @@ interface LinkOptions extends MiddlewareFlags {
   readonly queue?: number;
   readonly quiet?: true;
   readonly json?: true;
+  readonly capture?: string;
+  readonly snaplen?: number;
+  readonly captureSize?: number;
+  readonly overwrite?: true;
 }
 
 const REDRAW_INTERVAL_MS = 500;
@@ -50,6 +55,22 @@ export function define(command: Command): void {
     .addOption(
       option('--queue <packets>', 'packets that wait meanwhile, each way; default 256', wholeNumber(1, 1_048_576)),
     )
+    .addOption(
+      option(
+        '--capture <file>',
+        'record what passes <a>, as pcapng, or as pcap if the name ends so; - for stdout',
+        parseText,
+      ),
+    )
+    .addOption(option('--snaplen <bytes>', 'record so much of each packet; default all', wholeNumber(1, 262_144)))
+    .addOption(
+      option(
+        '--capture-size <MiB>',
+        'begin a new file after so much, and keep one as FILE.1',
+        wholeNumber(1, 1_048_576),
+      ),
+    )
+    .option('--overwrite', 'let --capture replace a file')
     .option('-q, --quiet', 'print nothing')
     .option('--json', 'an object a line: what happens, and the totals at the end')
     .addHelpText('after', HELP)
@@ -74,6 +95,8 @@ ${listKinds()}
 An end that can carry both takes mtu=, and medium=ip or medium=ethernet where the other does not say it. A device that is made
 gets the MTU that the other end carries, and follows it; \`vnic mtu explain A B\` says where it is from. With probe at both UDP ends,
 they find the MTU of their path by themselves.
+IP beside Ethernet: the IP end looks like a host of the segment, which answers for the addresses of
+its TUN device, or those of proxy=; gateway= and mac= are of that host. pcap: plays a file; with record it writes one.
 ${middlewareHelp}
 
 Examples:
@@ -83,6 +106,8 @@ Examples:
   sudo vnic link tun:tun0,address=10.9.0.1/24 tls:192.0.2.1:7000
   sudo vnic link tap:tap0,bridge=br0 qemu-listen:/run/vm.sock
   sudo vnic link tun:tun0,address=10.0.0.1/24 echo:10.0.0.2 --impair delay=50ms,jitter=10ms,loss=1%
+  sudo vnic link tun:tun0,address=10.0.0.1/24 echo:10.0.0.2 --capture - | wireshark -k -i -
+  sudo vnic link pcap:trace.pcapng,speed=max tap:tap0,bridge=br0
   sudo vnic link tun:tun0,address=10.9.0.1/24 'exec:ssh host vnic link stdio tun:tun0'`;
 
 async function run(a: string, b: string, options: LinkOptions): Promise<void> {
@@ -99,6 +124,7 @@ async function run(a: string, b: string, options: LinkOptions): Promise<void> {
     ...(policy !== undefined && { policy }),
     ...(queue !== undefined && { queuePackets: queue }),
     ...middlewareOf(options),
+    ...captureOf(options),
   }).catch((error: unknown) => {
     pointAtMistake(error);
     if (!isOrderly(error)) throw error;
@@ -123,6 +149,23 @@ async function run(a: string, b: string, options: LinkOptions): Promise<void> {
     await joined.close();
     report(joined, performance.now() - startedMs, options);
   }
+}
+
+function captureOf({ capture, snaplen, captureSize, overwrite }: LinkOptions): Pick<JoinOptions, 'capture'> {
+  if (capture === undefined) {
+    const idle = snaplen ?? captureSize ?? overwrite;
+    if (idle === undefined) return {};
+    const name = snaplen !== undefined ? '--snaplen' : captureSize !== undefined ? '--capture-size' : '--overwrite';
+    throw usageError('run `vnic link`', `${name} is of --capture`, `Add --capture FILE, or leave ${name} out.`);
+  }
+  return {
+    capture: {
+      path: capture,
+      ...(snaplen !== undefined && { snapLen: snaplen }),
+      ...(captureSize !== undefined && { maxFileLen: captureSize * 2 ** 20 }),
+      overwrite: overwrite ?? false,
+    },
+  };
 }
 
 /** The other side has ended the only stream that there is to be: with `--once`, or standard input. */
@@ -157,6 +200,10 @@ function eventText(event: CarrierEvent): string {
       return `${style('dim', 'waiting')} ${link}: ${printable(event.error.reason)}; again in ${(event.delayMs / 1000).toFixed(1)} s`;
     case 'mtu':
       return `${style('dim', 'MTU')}     ${link}: ${event.mtu}${event.mtu < IPV6_MIN_MTU ? ', which is too little for IPv6' : ''}`;
+    case 'played':
+      return `played  ${link}: ${event.packets} packets${leftOut(event.skipped)}`;
+    case 'recording-ended':
+      return `${style('yellow', 'ended')}   recording ${link}: ${printable(event.error.reason)}; the packets pass on`;
     case 'refused':
       return `${style('yellow', 'refused')} ${link}: ${printable(event.peer)}, since another is connected`;
     case 'identity':
@@ -188,6 +235,11 @@ function unallowedText(link: string, event: Extract<CarrierEvent, { readonly eve
   return `${style('yellow', 'refused')} ${link}: ${printable(peer)}, ${why}${more}`;
 }
 
+function leftOut(skipped: Readonly<Record<string, number>>): string {
+  const reasons = Object.entries(skipped).map(([reason, count]) => `${reason} ${count}`);
+  return reasons.length === 0 ? '' : `, left out: ${reasons.join(', ')}`;
+}
+
 /** A line of rates at the bottom of a terminal; returns what takes it away. */
 function showLive({ forwarding, middleware }: JoinedEnds, { quiet, json }: LinkOptions): () => void {
   const terminal = process.stderr;
@@ -211,12 +263,12 @@ function showLive({ forwarding, middleware }: JoinedEnds, { quiet, json }: LinkO
 }
 
 function report(joined: JoinedEnds, elapsedMs: number, { quiet, json }: LinkOptions): void {
-  const { a, b, forwarding } = joined;
+  const { a, b, forwarding, recorder } = joined;
   const ways = [
     { from: a.label, to: b.label, ...withMiddleware(plain(forwarding.aToB), joined, 'aToB') },
     { from: b.label, to: a.label, ...withMiddleware(plain(forwarding.bToA), joined, 'bToA') },
   ];
-  if (json) printLine({ event: 'ended', durationMs: Math.round(elapsedMs), ways });
+  if (json) printLine({ event: 'ended', durationMs: Math.round(elapsedMs), ways, recorded: recorder?.counters });
   else if (!quiet) {
     for (const { from, to, packets, bytes, replies, fragments, dropped, middleware = {} } of ways) {
       const drops = Object.entries(dropped).map(([reason, count]) => `${reason} ${count}`);
@@ -227,6 +279,10 @@ function report(joined: JoinedEnds, elapsedMs: number, { quiet, json }: LinkOpti
         ...(fragments === 0 ? [] : [`${fragments} fragments were made`]),
       ].join('; ');
       printNote(`${printable(from)} → ${printable(to)}: ${packets} packets, ${bytes} bytes, ${done}`);
+    }
+    if (recorder !== undefined) {
+      const { packets, dropped } = recorder.counters;
+      printNote(`recorded ${packets} packets${dropped === 0 ? '' : `, lost ${dropped}`}`);
     }
   }
 }

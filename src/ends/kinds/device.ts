@@ -77,7 +77,8 @@ function newDevice(
   offload: DeviceOffload,
   mtu: number | undefined,
 ): OpenDeviceOptions {
-  const mac = readOption(spec, 'mac', 'a MAC address', (text) => MacAddress.parse(text));
+  // That of a TUN end is of the proxy which puts it on a segment.
+  const mac = kind === 'tap' ? readOption(spec, 'mac', 'a MAC address', (text) => MacAddress.parse(text)) : undefined;
   const master = spec.options.get('bridge')?.at(-1);
   const wanted = readMtu(spec) ?? mtu;
   return {
@@ -100,7 +101,9 @@ function existingDevice(
   offload: DeviceOffload,
   found: LinkInfo,
 ): OpenDeviceOptions {
-  const changes = ['address', 'route', 'mtu', 'mac', 'bridge'].find((option) => spec.options.has(option));
+  const changes = ['address', 'route', 'mtu', 'mac', 'bridge'].find(
+    (option) => spec.options.has(option) && (option !== 'mac' || kind === 'tap'),
+  );
   if (changes !== undefined) {
     throw mistake(
       spec.text,
