@@ -1,5 +1,7 @@
 /** Every kind of end: what stands behind its colon, its options, and what it carries. */
 
+import { vxlanPort } from '../wire/index.ts';
+
 /** What is known of a kind. */
 export interface EndKindInfo {
   /** In a few words, for the help. */
@@ -10,6 +12,8 @@ export interface EndKindInfo {
   /** Everything behind the first colon, commas too. */
   readonly whereIsRest?: true;
   readonly isHostPort?: true;
+  /** Of a host that stands without a port. */
+  readonly defaultPort?: number;
   readonly isListener?: true;
   /** The port may be followed by the path of a request. */
   readonly hasPath?: true;
@@ -45,6 +49,8 @@ export type EndKind =
   | 'tap'
   | 'udp'
   | 'udp-listen'
+  | 'vxlan'
+  | 'vxlan-listen'
   | 'tcp'
   | 'tcp-listen'
   | 'tls'
@@ -95,6 +101,26 @@ export const endKinds: Readonly<Record<EndKind, EndKindInfo>> = {
     options: ofDatagrams,
     medium: 'any',
     example: 'udp-listen:7000',
+  },
+  vxlan: {
+    about: 'VXLAN with a host, as the kernel has it',
+    where: 'HOST[:PORT]',
+    isHostPort: true,
+    defaultPort: vxlanPort,
+    options: { vni: '42', port: '4789', mtu: '1450' },
+    medium: 'ethernet',
+    example: 'vxlan:192.0.2.1,vni=42',
+  },
+  'vxlan-listen': {
+    about: 'VXLAN with the first that sends',
+    where: '[HOST:]PORT',
+    whereOptional: true,
+    isHostPort: true,
+    isListener: true,
+    defaultPort: vxlanPort,
+    options: { vni: '42', mtu: '1450' },
+    medium: 'ethernet',
+    example: 'vxlan-listen,vni=42',
   },
   tcp: {
     about: 'a TCP connection, made again when it ends',

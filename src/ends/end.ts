@@ -8,6 +8,8 @@ export interface OpenEnd {
   readonly link: PacketLink;
   /** For people: `TUN device tun0`, `TCP 192.0.2.1:7000`. */
   readonly label: string;
+  /** Free bytes that it wants before each packet it is given, for a header of its own; default 0. It does without. */
+  readonly headroom?: number;
   /** Closes the link and everything behind it. Idempotent. */
   close(): Promise<void>;
 }
@@ -18,6 +20,8 @@ export interface OpenEndOptions extends CarrierPolicy {
   readonly medium: Medium;
   /** Longest payload of a device that is made and is not told otherwise. */
   readonly mtu?: number;
+  /** Free bytes before each packet that a device reads; default 0. */
+  readonly headroom?: number;
   /** Devices hand super-packets through as they are: both ends do, or neither. */
   readonly superPackets?: boolean;
 }

@@ -49,6 +49,7 @@ export async function joinEnds(
   try {
     // The MTU of a device is that of the other end, which therefore comes first.
     let mtu: number | undefined;
+    let headroom: number | undefined;
     const superPackets = specs.every(carriesSuperPackets);
     for (const spec of specs.toSorted((x, y) => Number(takesMtu(x)) - Number(takesMtu(y)))) {
       const end = await openEnd(spec, {
@@ -57,9 +58,11 @@ export async function joinEnds(
         superPackets,
         ...(onEvent && { onEvent }),
         ...(mtu !== undefined && { mtu }),
+        ...(headroom !== undefined && { headroom }),
       });
       opened.set(spec, end);
       mtu = end.link.mtu;
+      headroom = end.headroom;
     }
     const [a, b] = specs.map((spec) => opened.get(spec)) as [OpenEnd, OpenEnd];
     const forwarding = forward(a.link, b.link, { policy, ...(queuePackets !== undefined && { queuePackets }) });

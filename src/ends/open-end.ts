@@ -20,6 +20,9 @@ export async function openEnd(spec: EndSpec, options: OpenEndOptions): Promise<O
     case 'udp':
     case 'udp-listen':
       return (await import('./kinds/udp.ts')).openUdpEnd(spec, options);
+    case 'vxlan':
+    case 'vxlan-listen':
+      return (await import('./kinds/vxlan.ts')).openVxlanEnd(spec);
     case 'echo':
       return (await import('./kinds/in-memory.ts')).openEcho(spec, options);
     case 'null':

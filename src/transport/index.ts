@@ -19,3 +19,4 @@ export { UdpLink, type UdpLinkDrops, type UdpLinkOptions } from './udp-link.ts';
 export type { PathMtuDiscovery, UdpOptions, UdpReceiveBatchOptions } from './udp-open.ts';
 export { UdpPeers, type UdpPeersOptions } from './udp-peers.ts';
 export { openUdp, type UdpEvents, UdpSocket } from './udp-socket.ts';
+export { VxlanLink, type VxlanLinkDrops, type VxlanLinkOptions } from './vxlan-link.ts';
