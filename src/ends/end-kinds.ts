@@ -62,6 +62,7 @@ export type EndKind =
   | 'unix-listen'
   | 'qemu'
   | 'qemu-listen'
+  | 'serial'
   | 'stdio'
   | 'exec'
   | 'echo'
@@ -213,6 +214,13 @@ export const endKinds: Readonly<Record<EndKind, EndKindInfo>> = {
     options: { mtu: '1500' },
     medium: 'ethernet',
     example: 'qemu-listen:5000',
+  },
+  serial: {
+    about: 'a serial line, opened again when it comes back',
+    where: 'the path of a device, and perhaps @BAUD',
+    options: { framing: 'hdlc', flow: 'hardware', mtu: '1400', medium: 'ip' },
+    medium: 'any',
+    example: 'serial:/dev/ttyUSB0@115200',
   },
   stdio: {
     about: 'standard input and output',

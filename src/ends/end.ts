@@ -10,6 +10,8 @@ export interface OpenEnd {
   readonly label: string;
   /** Free bytes that it wants before each packet it is given, for a header of its own; default 0. It does without. */
   readonly headroom?: number;
+  /** How many packets may wait for it, where nobody has said; default that of `forward`. A slow line wants few. */
+  readonly queuePackets?: number;
   /** Closes the link and everything behind it. Idempotent. */
   close(): Promise<void>;
 }

@@ -44,7 +44,7 @@ export async function joinEnds(
 ): Promise<JoinedEnds> {
   const specs = [first, second].map((end) => (typeof end === 'string' ? parseEnd(end) : end)) as [EndSpec, EndSpec];
   const medium = mediumOf(...specs);
-  const { once = false, onEvent, policy = 'drop-oldest', queuePackets } = options;
+  const { once = false, onEvent, policy = 'drop-oldest' } = options;
   const opened = new Map<EndSpec, OpenEnd>();
   try {
     // The MTU of a device is that of the other end, which therefore comes first.
@@ -65,6 +65,7 @@ export async function joinEnds(
       headroom = end.headroom;
     }
     const [a, b] = specs.map((spec) => opened.get(spec)) as [OpenEnd, OpenEnd];
+    const queuePackets = options.queuePackets ?? a.queuePackets ?? b.queuePackets;
     const forwarding = forward(a.link, b.link, { policy, ...(queuePackets !== undefined && { queuePackets }) });
     return new Joined(a, b, medium, forwarding);
   } catch (error) {

@@ -23,6 +23,8 @@ export async function openEnd(spec: EndSpec, options: OpenEndOptions): Promise<O
     case 'vxlan':
     case 'vxlan-listen':
       return (await import('./kinds/vxlan.ts')).openVxlanEnd(spec);
+    case 'serial':
+      return (await import('./kinds/serial.ts')).openSerialEnd(spec, options);
     case 'echo':
       return (await import('./kinds/in-memory.ts')).openEcho(spec, options);
     case 'null':
