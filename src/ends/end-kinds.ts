@@ -62,6 +62,8 @@ export type EndKind =
   | 'unix-listen'
   | 'qemu'
   | 'qemu-listen'
+  | 'qemu-dgram'
+  | 'vde'
   | 'serial'
   | 'stdio'
   | 'exec'
@@ -214,6 +216,20 @@ export const endKinds: Readonly<Record<EndKind, EndKindInfo>> = {
     options: { mtu: '1500' },
     medium: 'ethernet',
     example: 'qemu-listen:5000',
+  },
+  'qemu-dgram': {
+    about: 'the dgram netdev of a QEMU',
+    where: 'HOST:PORT, or the path of a socket',
+    options: { port: '5002', local: '/run/vnic.sock', mtu: '1500' },
+    medium: 'ethernet',
+    example: 'qemu-dgram:127.0.0.1:5001,port=5002',
+  },
+  vde: {
+    about: 'a port of a running vde_switch',
+    where: 'the folder of a switch',
+    options: { port: '3', mtu: '1500' },
+    medium: 'ethernet',
+    example: 'vde:/run/vde.ctl',
   },
   serial: {
     about: 'a serial line, opened again when it comes back',

@@ -23,6 +23,10 @@ export async function openEnd(spec: EndSpec, options: OpenEndOptions): Promise<O
     case 'vxlan':
     case 'vxlan-listen':
       return (await import('./kinds/vxlan.ts')).openVxlanEnd(spec);
+    case 'qemu-dgram':
+      return (await import('./kinds/qemu-datagram.ts')).openQemuDatagramEnd(spec, options);
+    case 'vde':
+      return (await import('./kinds/vde.ts')).openVdeEnd(spec, options);
     case 'serial':
       return (await import('./kinds/serial.ts')).openSerialEnd(spec, options);
     case 'echo':

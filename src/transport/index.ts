@@ -1,5 +1,12 @@
 /** Packet links over what the system offers besides TUN/TAP devices. */
 
+export {
+  type DatagramCarrier,
+  DatagramLink,
+  type DatagramLinkDrops,
+  type DatagramLinkOptions,
+} from './datagram-link.ts';
+export { DatagramPeer, type DatagramPeerOptions, openDatagramPeer } from './datagram-peer.ts';
 export type { InterfaceOptions } from './open-packet-socket.ts';
 export { checksumPending, type Direction, originalLength, packetDirection } from './packet-descriptor.ts';
 export { InterfaceLink, type InterfaceStatistics, openInterface } from './packet-socket.ts';
@@ -21,4 +28,5 @@ export { UdpLink, type UdpLinkDrops, type UdpLinkOptions } from './udp-link.ts';
 export type { PathMtuDiscovery, UdpOptions, UdpReceiveBatchOptions } from './udp-open.ts';
 export { UdpPeers, type UdpPeersOptions } from './udp-peers.ts';
 export { openUdp, type UdpEvents, UdpSocket } from './udp-socket.ts';
+export { openVdePort, type VdeOptions, VdePort } from './vde-port.ts';
 export { VxlanLink, type VxlanLinkDrops, type VxlanLinkOptions } from './vxlan-link.ts';
