@@ -19,6 +19,8 @@ export interface DatagramPeerOptions {
   readonly local: string;
   /** The path of the other side. */
   readonly remote: string;
+  /** How often the other side is looked for, in milliseconds; default 500. */
+  readonly probeMs?: number;
   /** Told when the other side comes and goes. */
   onPeer(isThere: boolean): void;
 }
@@ -29,11 +31,12 @@ const PROBE_MS = 500;
  * Binds this side; the other may come later.
  * @throws VNIC_SYSTEM_CALL, VNIC_INVALID_ARGUMENT, VNIC_TOO_MANY_FILES
  */
-export function openDatagramPeer({ local, remote, onPeer }: DatagramPeerOptions): DatagramPeer {
+export function openDatagramPeer(options: DatagramPeerOptions): DatagramPeer {
+  const { local, remote } = options;
   emitUnixAddress(remote);
   const socket = bindUnixDatagram(local);
   const result = socket.connect(remote);
-  if (result !== errno.EPROTOTYPE && result !== errno.EACCES) return new DatagramPeer(socket, remote, onPeer);
+  if (result !== errno.EPROTOTYPE && result !== errno.EACCES) return new DatagramPeer(socket, options);
   socket.close();
   const isKind = result === errno.EPROTOTYPE;
   throw new VnicError('VNIC_SYSTEM_CALL', {
@@ -55,12 +58,12 @@ export class DatagramPeer implements DatagramCarrier {
   #isConnected = false;
 
   /** @param socket is this carrier's own */
-  constructor(socket: UnixDatagramSocket, remote: string, onPeer: (isThere: boolean) => void) {
+  constructor(socket: UnixDatagramSocket, { remote, probeMs = PROBE_MS, onPeer }: DatagramPeerOptions) {
     this.fd = socket.fd;
     this.#socket = socket;
     this.#remote = remote;
     this.#onPeer = onPeer;
-    this.#timer = setInterval(() => this.#probe(), PROBE_MS);
+    this.#timer = setInterval(() => this.#probe(), probeMs);
     this.#timer.unref();
     this.#isConnected = socket.connect(remote) === 0;
   }

@@ -107,6 +107,7 @@ export class SerialLine extends Duplex {
   readonly #descriptor = new Uint32Array(4);
   readonly #status = new Uint32Array(3);
   #wantsInput = false;
+  #isHungUp = false;
   #output: Uint8Array | undefined;
   #written = 0;
   #onWritten: ((error?: Error) => void) | undefined;
@@ -122,7 +123,8 @@ export class SerialLine extends Duplex {
 
   override _read(): void {
     this.#wantsInput = true;
-    this.#watch();
+    if (this.#isHungUp) setImmediate(() => this.#readNow());
+    else this.#watch();
   }
 
   override _write(chunk: Uint8Array, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
@@ -135,8 +137,13 @@ export class SerialLine extends Duplex {
   override _final(done: (error?: Error | null) => void): void {
     const endMs = performance.now() + DRAIN_MS;
     const check = (): void => {
-      if (this.destroyed || this.#pendingLen() === 0 || performance.now() > endMs) done();
-      else setTimeout(check, DRAIN_CHECK_MS);
+      if (!this.destroyed && this.#pendingLen() > 0 && performance.now() < endMs) {
+        setTimeout(check, DRAIN_CHECK_MS);
+        return;
+      }
+      done();
+      // One direction of a line cannot end alone.
+      setImmediate(() => this.destroy());
     };
     check();
   }
@@ -161,18 +168,25 @@ export class SerialLine extends Duplex {
   }
 
   #watch(): void {
-    if (this.destroyed) return;
+    if (this.destroyed || this.#isHungUp) return;
     const readable = this.#wantsInput ? PollEvent.readable : PollEvent.none;
     this.#poll.watch(readable | (this.#output === undefined ? PollEvent.none : PollEvent.writable));
   }
 
   #onReady(error: number, events: number): void {
     if (error !== 0) {
-      this.destroy(hangUp(this.path, 'epoll_wait', error));
+      this.#onHangUp();
       return;
     }
     if ((events & PollEvent.writable) !== 0) this.#writeNow();
     if ((events & PollEvent.readable) !== 0 && this.#wantsInput && !this.destroyed) this.#readNow();
+  }
+
+  /** Nothing is watched any more. What has come before is read first, if anybody wants it. */
+  #onHangUp(): void {
+    this.#isHungUp = true;
+    if (this.#output !== undefined) this.#finishWrite(hangUp(this.path, 'write', errno.EIO));
+    else if (this.#wantsInput) this.#readNow();
   }
 
   #readNow(): void {
@@ -182,7 +196,7 @@ export class SerialLine extends Duplex {
       const error = this.#status[0] as number;
       if (count === 0) {
         // Nothing, and no error either: a line that was hung up.
-        if (error !== errno.EAGAIN) this.destroy(hangUp(this.path, 'read', error === 0 ? errno.EIO : error));
+        if (error !== errno.EAGAIN || this.#isHungUp) this.destroy(hangUp(this.path, 'read', errno.EIO));
         break;
       }
       this.#wantsInput = this.push(Buffer.from(input.subarray(0, this.#descriptor[1])));
@@ -193,7 +207,7 @@ export class SerialLine extends Duplex {
   #writeNow(): void {
     const output = this.#output;
     if (output === undefined) return;
-    while (this.#written < output.length) {
+    while (this.#written < output.length && !this.#isHungUp) {
       this.#descriptor[0] = this.#written;
       this.#descriptor[1] = output.length - this.#written;
       this.#core.writeBatch(this.#fd, output, this.#descriptor, 0, 1, this.#status, 0);
@@ -205,7 +219,8 @@ export class SerialLine extends Duplex {
         return;
       }
     }
-    if (this.#written < output.length) this.#watch();
+    if (this.#isHungUp) this.#finishWrite(hangUp(this.path, 'write', errno.EIO));
+    else if (this.#written < output.length) this.#watch();
     else this.#finishWrite();
   }
 

@@ -90,7 +90,7 @@ export class UnixDatagramSocket {
    * @returns 0 or errno: ENOENT or ECONNREFUSED while nobody is there
    */
   connect(path: string): number {
-    return this.#closed ? errno.EBADF : -nativeCore().udpConnect(this.fd, emitUnixAddress(path));
+    return this.#closed ? errno.EBADF : 0 - nativeCore().udpConnect(this.fd, emitUnixAddress(path));
   }
 
   /** Closes the socket and deletes its path. Idempotent. */

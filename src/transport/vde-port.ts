@@ -168,7 +168,10 @@ function ask(control: string, request: Uint8Array, signal: AbortSignal | undefin
   const connection = connect({ path: control });
   return new Promise((resolve, reject) => {
     let answer = Buffer.alloc(0);
-    const timer = setTimeout(() => give('it does not answer, as when it has no port of that number'), ANSWER_TIMEOUT_MS);
+    const timer = setTimeout(
+      () => give('it does not answer, as when it has no port of that number'),
+      ANSWER_TIMEOUT_MS,
+    );
     const onAbort = (): void => give('it was given up');
     const settle = (): void => {
       clearTimeout(timer);
