@@ -139,8 +139,6 @@ describe('a line', () => {
     const path = ends[0];
     const core = nativeCore();
     const stty = (): string => execFileSync('stty', ['-F', path, '-a'], { encoding: 'utf8' }).replaceAll('\n', ' ');
-    execFileSync('stty', ['-F', path, '9600', 'cooked', 'echo']);
-    const before = stty();
     const fd = core.open(path, 2);
     const found = new Uint8Array(TERMIOS_LEN);
     expect(core.ioctl(fd, SerialRequest.getSettings, found)).toBe(0);
@@ -168,7 +166,8 @@ describe('a line', () => {
       expect(words).toEqual(expect.arrayContaining([...flags, ...raw]));
     }
     core.close(fd);
-    execFileSync('stty', ['-F', path, '9600', 'cooked', 'echo']);
+    execFileSync('stty', ['-F', path, '9600', 'cooked', 'echo', 'hupcl', '-clocal']);
+    const before = stty();
     const line = openSerialLine({ path, baud: 250_000 });
     line.end('last words');
     line.resume();
