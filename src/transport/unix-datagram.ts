@@ -17,15 +17,20 @@ const PATH_AT = 2;
 const MAX_PATH_LEN = SOCKADDR_UN_LEN - PATH_AT - 1;
 const isLittle = endianness() === 'LE';
 
+/** Whether a socket can have that path. */
+export function isUnixPath(path: string): boolean {
+  const length = Buffer.byteLength(path);
+  return length > 0 && length <= MAX_PATH_LEN && !path.includes('\0');
+}
+
 /** `struct sockaddr_un` of a path. @throws VNIC_INVALID_ARGUMENT for one of more than 107 bytes */
 export function emitUnixAddress(path: string): Uint8Array {
-  const bytes = Buffer.from(path);
-  if (bytes.length === 0 || bytes.length > MAX_PATH_LEN || bytes.includes(0)) {
+  if (!isUnixPath(path)) {
     throw invalidArgument('use a Unix socket', `a path of 1 to ${MAX_PATH_LEN} bytes`, path);
   }
   const address = new Uint8Array(SOCKADDR_UN_LEN);
   new DataView(address.buffer).setUint16(0, AF_UNIX, isLittle);
-  address.set(bytes, PATH_AT);
+  address.set(Buffer.from(path), PATH_AT);
   return address;
 }
 

@@ -24,11 +24,12 @@ import { endianness, tmpdir } from 'node:os';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 
 import { VnicError } from '../base/index.ts';
-import { errnoName } from '../native/index.ts';
+import { errno, errnoName } from '../native/index.ts';
 import type { DatagramCarrier } from './datagram-link.ts';
 import {
   bindUnixDatagram,
   emitUnixAddress,
+  isUnixPath,
   parseUnixAddress,
   removeIfAbandoned,
   SOCKADDR_UN_LEN,
@@ -67,7 +68,8 @@ export async function openVdePort(options: VdeOptions): Promise<VdePort> {
   const data = bindBeside(control);
   try {
     const { connection, answer } = await ask(control, emitRequest(data.path, port, description), signal);
-    const refused = data.connect(absolute(parseUnixAddress(answer), control));
+    const target = absolute(parseUnixAddress(answer), control);
+    const refused = isUnixPath(target) ? data.connect(target) : errno.EINVAL;
     if (refused === 0) return new VdePort(data, connection);
     connection.destroy();
     throw unreachable(control, `the data socket of its port cannot be reached: ${errnoName(refused)}`);
