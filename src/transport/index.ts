@@ -10,7 +10,7 @@ export { DatagramPeer, type DatagramPeerOptions, openDatagramPeer } from './data
 export type { InterfaceOptions } from './open-packet-socket.ts';
 export { checksumPending, type Direction, originalLength, packetDirection } from './packet-descriptor.ts';
 export { InterfaceLink, type InterfaceStatistics, openInterface } from './packet-socket.ts';
-export { openSerialLine, SerialLine, type SerialOptions } from './serial-line.ts';
+export { openSerialLine, type SerialOptions } from './serial-line.ts';
 export { StreamLink, type StreamLinkCounters, type StreamLinkOptions } from './stream-link.ts';
 export type { FlowControl, LineSettings } from './termios.ts';
 export { UdpBatch, type UdpBatchOptions } from './udp-batch.ts';

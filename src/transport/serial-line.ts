@@ -50,11 +50,12 @@ const MAX_SPEED_ERROR = 3;
 const ABSENT: ReadonlySet<number> = new Set([errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO]);
 
 /**
- * Opens a line: 8 bits, no parity, one stop bit, bytes untouched.
+ * Opens a line: 8 bits, no parity, one stop bit, bytes untouched. The stream that comes back has it until it is destroyed, or its writable
+ * side is ended.
  * @throws VNIC_PEER_UNREACHABLE where there is no such device at present, VNIC_DEVICE_BUSY, VNIC_INVALID_ARGUMENT for a path that is no
  *   line, VNIC_UNSUPPORTED for a speed or flow control that it cannot do, VNIC_SYSTEM_CALL, VNIC_TOO_MANY_FILES
  */
-export function openSerialLine({ path, baud = DEFAULT_BAUD, flow = 'none' }: SerialOptions): SerialLine {
+export function openSerialLine({ path, baud = DEFAULT_BAUD, flow = 'none' }: SerialOptions): Duplex {
   const attempted = `open the serial line ${path}`;
   if (!Number.isInteger(baud) || baud < 1 || baud > MAX_BAUD) {
     throw invalidArgument(attempted, `a speed of 1 to ${MAX_BAUD} baud`, baud);
@@ -96,9 +97,9 @@ function configure(fd: number, attempted: string, before: Uint8Array, wanted: Li
   core.ioctl(fd, SerialRequest.flush, FLUSH_BOTH);
 }
 
-/** An open line; create it with `openSerialLine`. Owns its descriptor. */
-export class SerialLine extends Duplex {
-  readonly path: string;
+/** An open line. Owns its descriptor. */
+class SerialLine extends Duplex {
+  readonly #path: string;
   readonly #fd: number;
   readonly #before: Uint8Array;
   readonly #core = nativeCore();
@@ -115,7 +116,7 @@ export class SerialLine extends Duplex {
   /** @param before the settings that it gets back in the end */
   constructor(path: string, fd: number, before: Uint8Array) {
     super({ readableHighWaterMark: READ_LEN * 4, writableHighWaterMark: READ_LEN });
-    this.path = path;
+    this.#path = path;
     this.#fd = fd;
     this.#before = before;
     this.#poll = new Poll(fd, (error, events) => this.#onReady(error, events));
@@ -185,7 +186,7 @@ export class SerialLine extends Duplex {
   /** Nothing is watched any more. What has come before is read first, if anybody wants it. */
   #onHangUp(): void {
     this.#isHungUp = true;
-    if (this.#output !== undefined) this.#finishWrite(hangUp(this.path, 'write', errno.EIO));
+    if (this.#output !== undefined) this.#finishWrite(hangUp(this.#path, 'write', errno.EIO));
     else if (this.#wantsInput) this.#readNow();
   }
 
@@ -196,7 +197,7 @@ export class SerialLine extends Duplex {
       const error = this.#status[0] as number;
       if (count === 0) {
         // Nothing, and no error either: a line that was hung up.
-        if (error !== errno.EAGAIN || this.#isHungUp) this.destroy(hangUp(this.path, 'read', errno.EIO));
+        if (error !== errno.EAGAIN || this.#isHungUp) this.destroy(hangUp(this.#path, 'read', errno.EIO));
         break;
       }
       this.#wantsInput = this.push(Buffer.from(input.subarray(0, this.#descriptor[1])));
@@ -215,11 +216,11 @@ export class SerialLine extends Duplex {
       this.#written += length;
       if (error === errno.EAGAIN || (error === 0 && length === 0)) break;
       if (error !== 0) {
-        this.#finishWrite(hangUp(this.path, 'write', error));
+        this.#finishWrite(hangUp(this.#path, 'write', error));
         return;
       }
     }
-    if (this.#isHungUp) this.#finishWrite(hangUp(this.path, 'write', errno.EIO));
+    if (this.#isHungUp) this.#finishWrite(hangUp(this.#path, 'write', errno.EIO));
     else if (this.#written < output.length) this.#watch();
     else this.#finishWrite();
   }

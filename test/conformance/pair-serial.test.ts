@@ -4,26 +4,27 @@ import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
 
 import { cobsFraming, type Framing, hdlcFraming, slipFraming } from '../../src/framing/index.ts';
 import { nativeCore } from '../../src/native/index.ts';
 import { joinedLinksHarness, type LinkHarness, linkConformanceCases, seedOf } from '../../src/testing/index.ts';
-import { openSerialLine, type SerialLine, type SerialOptions, StreamLink } from '../../src/transport/index.ts';
+import { openSerialLine, type SerialOptions, StreamLink } from '../../src/transport/index.ts';
 import { lineSettings, rawSettings, SerialRequest, TERMIOS_LEN } from '../../src/transport/termios.ts';
 import { freshFolder, plugPtyPair } from './pty-pair.ts';
 
 const framings: Readonly<Record<string, Framing>> = { slip: slipFraming, hdlc: hdlcFraming, cobs: cobsFraming };
 
-function openLine(path: string, options: Omit<SerialOptions, 'path'> = {}): SerialLine {
+function openLine(path: string, options: Omit<SerialOptions, 'path'> = {}): Duplex {
   const line = openSerialLine({ path, ...options });
   onTestFinished(() => void line.destroy());
   return line;
 }
 
-function linkOver(line: SerialLine, framing: Framing): StreamLink {
-  const link = new StreamLink({ name: line.path, medium: 'ip', framing, writeLen: 1 });
+function linkOver(line: Duplex, framing: Framing): StreamLink {
+  const link = new StreamLink({ name: 'serial', medium: 'ip', framing, writeLen: 1 });
   link.attach(line);
   onTestFinished(() => link.close());
   return link;
@@ -73,7 +74,7 @@ async function read(link: StreamLink, count: number): Promise<Uint8Array[]> {
   return packets;
 }
 
-async function put(line: SerialLine, bytes: readonly number[]): Promise<void> {
+async function put(line: Duplex, bytes: readonly number[]): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     line.write(Uint8Array.from(bytes), (error) => (error ? reject(error) : resolve()));
   });
@@ -84,7 +85,7 @@ const escaped = [0xc0, 0x45, 0xdb, 0xdc, 0xdb, 0xdd, 0xc0];
 const plain = [0x45, 0xc0, 0xdb];
 
 describe('what comes over a line', () => {
-  async function lineAndLink(framing = slipFraming): Promise<{ line: SerialLine; link: StreamLink }> {
+  async function lineAndLink(framing = slipFraming): Promise<{ line: Duplex; link: StreamLink }> {
     const { ends } = await plugPtyPair();
     return { link: linkOver(openLine(ends[0]), framing), line: openLine(ends[1]) };
   }
