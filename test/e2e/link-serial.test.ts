@@ -114,6 +114,7 @@ describe('a mistake', () => {
       'serial:/dev/ttyS0,flow=software',
       /which slip leaves as they are(?:.|\n)*framing=hdlc/,
     ],
+    ['no device', 'serial:@9600', /expected the path of a device/],
     ['another kind of file', 'serial:/dev/null', /expected a serial line/],
   ])('%s is pointed at', async (_what, end, message) => {
     const { status, stderr } = await runVnic(['link', 'null', end]);

@@ -5,6 +5,7 @@ import { cobsFraming, hdlcFraming, slipFraming } from '../../framing/index.ts';
 import { type FlowControl, openSerialLine, type SerialOptions, StreamLink } from '../../transport/index.ts';
 import { type Connected, keepConnected } from '../carrier.ts';
 import type { OpenEnd, OpenEndOptions } from '../end.ts';
+import { endKinds } from '../end-kinds.ts';
 import { type EndSpec, mistake, readOption } from '../end-spec.ts';
 import { DEFAULT_MTU, readMtu, wholeNumber } from '../option-values.ts';
 
@@ -80,6 +81,11 @@ function lineOf(spec: EndSpec): Required<SerialOptions> {
     const at = spec.text.indexOf(`@${digits}`) + 1;
     throw mistake(spec.text, at, digits?.length ?? 1, `expected a speed of 1 to ${MAX_BAUD} baud, found "${digits}"`, {
       hint: 'For example @115200.',
+    });
+  }
+  if (path === '') {
+    throw mistake(spec.text, spec.kind.length + 1, 1, 'expected the path of a device before the speed', {
+      hint: `For example ${endKinds[spec.kind].example}.`,
     });
   }
   return { path, baud, flow };

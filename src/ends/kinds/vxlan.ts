@@ -4,6 +4,7 @@ import type { IpAddress } from '../../base/index.ts';
 import { openUdp, VxlanLink } from '../../transport/index.ts';
 import { maxVni, vxlanHeaderLen, vxlanPort } from '../../wire/index.ts';
 import type { OpenEnd } from '../end.ts';
+import { endKinds } from '../end-kinds.ts';
 import { type EndSpec, type HostPort, mistake, parseHostPort, readOption } from '../end-spec.ts';
 import { resolveHost } from '../host-address.ts';
 import { DEFAULT_MTU, readMtu, wholeNumber } from '../option-values.ts';
@@ -18,7 +19,7 @@ export async function openVxlanEnd(spec: EndSpec): Promise<OpenEnd> {
   const vni = readOption(spec, 'vni', `a number of 0 to ${maxVni}`, (text) => wholeNumber(text, 0, maxVni));
   if (vni === undefined) {
     throw mistake(spec.text, spec.text.length, 1, `${spec.kind} needs the number of the network`, {
-      hint: `Add vni=, for example ${spec.kind}:${spec.where},vni=42.`,
+      hint: `Add vni=, for example ${endKinds[spec.kind].example}.`,
     });
   }
   const isListener = spec.kind === 'vxlan-listen';
