@@ -122,6 +122,11 @@ export class DatagramLink extends BaseLink {
     return () => void this.#ended.delete(handler);
   }
 
+  /** Ends the link for good, with this error for everybody who waits. */
+  override fail(error: VnicError): void {
+    super.fail(error);
+  }
+
   protected override readNow(batch: PacketBatch): number {
     const { bytes, descriptors, capacity, headroom } = batch;
     for (let vain = 0; vain < MAX_VAIN_READS && this.#carrier !== undefined; vain++) {

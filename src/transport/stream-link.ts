@@ -77,7 +77,15 @@ export class StreamLink extends BaseLink {
   #wantsWritable = false;
   #turnPending = false;
 
-  constructor({ name, medium, framing, mtu = DEFAULT_MTU, keep = false, writeLen = SLAB_LEN, explainEnd }: StreamLinkOptions) {
+  constructor({
+    name,
+    medium,
+    framing,
+    mtu = DEFAULT_MTU,
+    keep = false,
+    writeLen = SLAB_LEN,
+    explainEnd,
+  }: StreamLinkOptions) {
     super({ name, medium });
     this.#explainEnd = explainEnd;
     this.mtu = mtu;
