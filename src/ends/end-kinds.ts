@@ -1,5 +1,7 @@
 /** Every kind of end: what stands behind its colon, its options, and what it carries. */
 
+import { vxlanPort } from '../wire/index.ts';
+
 /** What is known of a kind. */
 export interface EndKindInfo {
   /** In a few words, for the help. */
@@ -10,6 +12,8 @@ export interface EndKindInfo {
   /** Everything behind the first colon, commas too. */
   readonly whereIsRest?: true;
   readonly isHostPort?: true;
+  /** Of a host that stands without a port. */
+  readonly defaultPort?: number;
   readonly isListener?: true;
   /** The port may be followed by the path of a request. */
   readonly hasPath?: true;
@@ -47,6 +51,8 @@ export type EndKind =
   | 'tap'
   | 'udp'
   | 'udp-listen'
+  | 'vxlan'
+  | 'vxlan-listen'
   | 'tcp'
   | 'tcp-listen'
   | 'tls'
@@ -58,6 +64,9 @@ export type EndKind =
   | 'unix-listen'
   | 'qemu'
   | 'qemu-listen'
+  | 'qemu-dgram'
+  | 'vde'
+  | 'serial'
   | 'stdio'
   | 'exec'
   | 'if'
@@ -100,6 +109,26 @@ export const endKinds: Readonly<Record<EndKind, EndKindInfo>> = {
     options: ofDatagrams,
     medium: 'any',
     example: 'udp-listen:7000',
+  },
+  vxlan: {
+    about: 'VXLAN with a host, as the kernel has it',
+    where: 'HOST[:PORT]',
+    isHostPort: true,
+    defaultPort: vxlanPort,
+    options: { vni: '42', port: '4789', mtu: '1450' },
+    medium: 'ethernet',
+    example: 'vxlan:192.0.2.1,vni=42',
+  },
+  'vxlan-listen': {
+    about: 'VXLAN with the first that sends',
+    where: '[HOST:]PORT',
+    whereOptional: true,
+    isHostPort: true,
+    isListener: true,
+    defaultPort: vxlanPort,
+    options: { vni: '42', mtu: '1450' },
+    medium: 'ethernet',
+    example: 'vxlan-listen,vni=42',
   },
   tcp: {
     about: 'a TCP connection, made again when it ends',
@@ -192,6 +221,27 @@ export const endKinds: Readonly<Record<EndKind, EndKindInfo>> = {
     options: { mtu: '1500' },
     medium: 'ethernet',
     example: 'qemu-listen:5000',
+  },
+  'qemu-dgram': {
+    about: 'the dgram netdev of a QEMU',
+    where: 'HOST:PORT, or the path of a socket',
+    options: { port: '5002', local: '/run/vnic.sock', mtu: '1500' },
+    medium: 'ethernet',
+    example: 'qemu-dgram:127.0.0.1:5001,port=5002',
+  },
+  vde: {
+    about: 'a port of a running vde_switch',
+    where: 'the folder of a switch',
+    options: { port: '3', mtu: '1500' },
+    medium: 'ethernet',
+    example: 'vde:/run/vde.ctl',
+  },
+  serial: {
+    about: 'a serial line, opened again when it comes back',
+    where: 'the path of a device, and perhaps @BAUD',
+    options: { framing: 'hdlc', flow: 'hardware', mtu: '1400', medium: 'ip' },
+    medium: 'any',
+    example: 'serial:/dev/ttyUSB0@115200',
   },
   stdio: {
     about: 'standard input and output',

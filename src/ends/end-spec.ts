@@ -82,31 +82,28 @@ export function readEach<T>(spec: EndSpec, name: string, expected: string, read:
   return (spec.options.get(name) ?? []).map((value) => readValue(spec, name, value, expected, read));
 }
 
-/** The host and the port of an end that has one. @throws VNIC_INVALID_END */
+/** The host and the port of an end that has one; the kind's own port where it is left out. @throws VNIC_INVALID_END */
 export function parseHostPort({ kind, where, text }: EndSpec, at: number = kind.length + 1): HostPort {
-  const [, bracketed, plain, digits] = /^(?:\[([^\]]*)\]:|(?:([^[\]:]*):)?)([0-9]{1,5})$/.exec(where) ?? [];
-  const port = Number(digits);
-  if (digits === undefined || port > 0xffff) {
+  const { defaultPort, isListener, where: expected, example } = endKinds[kind];
+  const found = splitHostPort(where, defaultPort);
+  if (found === undefined || found.port > 0xffff) {
     const isBareIpv6 = (where.match(/:/g)?.length ?? 0) > 1 && !where.startsWith('[');
-    throw mistake(
-      text,
-      at,
-      Math.max(1, where.length),
-      `expected ${endKinds[kind].where}, found ${JSON.stringify(where)}`,
-      {
-        hint: isBareIpv6
-          ? 'Put an IPv6 address in brackets: [2001:db8::1]:7000.'
-          : `For example ${endKinds[kind].example}.`,
-      },
-    );
-  }
-  const host = bracketed ?? plain ?? '';
-  if (host === '' && !endKinds[kind].isListener) {
-    throw mistake(text, at, where.length, `${kind} needs a host before the port`, {
-      hint: `For example ${endKinds[kind].example}.`,
+    throw mistake(text, at, Math.max(1, where.length), `expected ${expected}, found ${JSON.stringify(where)}`, {
+      hint: isBareIpv6 ? 'Put an IPv6 address in brackets: [2001:db8::1]:7000.' : `For example ${example}.`,
     });
   }
-  return { host, port };
+  if (found.host === '' && !isListener) {
+    throw mistake(text, at, where.length, `${kind} needs a host before the port`, { hint: `For example ${example}.` });
+  }
+  return found;
+}
+
+function splitHostPort(where: string, defaultPort: number | undefined): HostPort | undefined {
+  const [, bracketed, plain, digits] = /^(?:\[([^\]]*)\]:|(?:([^[\]:]*):)?)([0-9]{1,5})$/.exec(where) ?? [];
+  if (digits !== undefined) return { host: bracketed ?? plain ?? '', port: Number(digits) };
+  const [matched, inBrackets, name] = /^(?:\[([^\]]*)\]|([^[\]:]*))$/.exec(where) ?? [];
+  if (matched === undefined || defaultPort === undefined) return undefined;
+  return { host: inBrackets ?? name ?? '', port: defaultPort };
 }
 
 /** An end without the path behind its port, and that path; undefined where there is none. */

@@ -12,6 +12,10 @@ export interface OpenEnd {
   readonly takesLonger?: true;
   /** Of a device that was made here, and was not told its MTU: sets that. */
   setMtu?(mtu: number): Promise<void>;
+  /** Free bytes that it wants before each packet it is given, for a header of its own; default 0. It does without. */
+  readonly headroom?: number;
+  /** How many packets may wait for it, where nobody has said; default that of `forward`. A slow line wants few. */
+  readonly queuePackets?: number;
   /** Closes the link and everything behind it. Idempotent. */
   close(): Promise<void>;
 }
@@ -22,6 +26,8 @@ export interface OpenEndOptions extends CarrierPolicy {
   readonly medium: Medium;
   /** Longest payload of a device that is made and is not told otherwise. */
   readonly mtu?: number;
+  /** Free bytes before each packet that a device reads; default 0. */
+  readonly headroom?: number;
   /** Devices hand super-packets through as they are: both ends do, or neither. */
   readonly superPackets?: boolean;
 }

@@ -10,8 +10,8 @@ import { withNetlink } from '../netdev/index.ts';
 import { getLinkSync } from '../netlink/index.ts';
 import { openUdp } from '../transport/index.ts';
 import { type EndSpec, parseEnd, parseHostPort } from './end-spec.ts';
+import { resolveHost } from './host-address.ts';
 import { takesMtu } from './kinds/device.ts';
-import { resolveHost } from './kinds/udp.ts';
 import { mediumOf } from './medium.ts';
 import { DEFAULT_MTU, readMtu } from './option-values.ts';
 

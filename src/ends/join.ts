@@ -16,6 +16,7 @@ import { isPlayed } from './medium.ts';
 import { type EndMiddleware, planMiddleware } from './middleware.ts';
 import type { MiddlewareOptions } from './middleware-options.ts';
 import { openEnd } from './open-end.ts';
+import type { SegmentSettings } from './segment.ts';
 
 /** How two ends are joined. */
 export interface JoinOptions extends Pick<ForwardOptions, 'policy' | 'queuePackets'>, MiddlewareOptions {
@@ -60,44 +61,67 @@ export async function joinEnds(
 ): Promise<JoinedEnds> {
   const specs = [first, second].map((end) => (typeof end === 'string' ? parseEnd(end) : end)) as [EndSpec, EndSpec];
   const { medium, segment } = await (await import('./agree-medium.ts')).agreeOnMedium(...specs);
-  const { once = false, onEvent, queuePackets, capture } = options;
-  // A file waits until it is read on.
-  const policy = options.policy ?? (specs.some(isPlayed) ? 'wait' : 'drop-oldest');
+  const { onEvent, capture } = options;
   const middleware = planMiddleware(specs, options);
   const opened = new Map<EndSpec, OpenEnd>();
   let recorder: Recorder | undefined;
   try {
     if (capture !== undefined) recorder = await openCapture(capture, specs, medium, onEvent);
-    // The MTU of a device is that of the other end, which therefore comes first.
-    let mtu: number | undefined;
-    const isPlain = middleware === undefined && recorder === undefined && segment === undefined;
-    const superPackets = isPlain && specs.every(carriesSuperPackets);
-    for (const spec of specs.toSorted((x, y) => Number(takesMtu(x)) - Number(takesMtu(y)))) {
-      const isBehind = segment?.spec === spec;
-      const end = await openEnd(spec, {
-        medium: isBehind ? 'ip' : medium,
-        once,
-        superPackets,
-        ...(onEvent && { onEvent }),
-        ...(mtu !== undefined && { mtu }),
-      });
-      opened.set(spec, end);
-      const placed = isBehind ? (await import('./segment.ts')).putOnSegment(end, segment) : end;
-      const wrapped = middleware?.wrap(spec, placed) ?? placed;
-      opened.set(spec, wrapped);
-      mtu = wrapped.link.mtu;
-    }
+    await openBoth(specs, opened, { medium, segment, middleware, isRecorded: recorder !== undefined }, options);
     const [a, b] = specs.map((spec) => opened.get(spec)) as [OpenEnd, OpenEnd];
     const near = recorder === undefined ? a.link : (await import('../capture/index.ts')).captureLink(a.link, recorder);
     const devices = [a.takesLonger ? [near] : [], b.takesLonger ? [b.link] : []].flat();
-    const onTooLong = tooLongHandler(new Set(devices), medium);
-    const queue = queuePackets !== undefined && { queuePackets };
-    const forwarding = forward(near, b.link, { policy, onTooLong, ...queue });
+    const queuePackets = options.queuePackets ?? a.queuePackets ?? b.queuePackets;
+    const forwarding = forward(near, b.link, {
+      // A file waits until it is read on.
+      policy: options.policy ?? (specs.some(isPlayed) ? 'wait' : 'drop-oldest'),
+      onTooLong: tooLongHandler(new Set(devices), medium),
+      ...(queuePackets !== undefined && { queuePackets }),
+    });
     return new Joined(a, b, medium, forwarding, { onEvent, middleware, recorder });
   } catch (error) {
     for (const end of opened.values()) await end.close();
     await recorder?.close();
     throw error;
+  }
+}
+
+/** What is settled before the ends are opened. */
+interface JoinPlan {
+  readonly medium: Medium;
+  readonly segment: SegmentSettings | undefined;
+  readonly middleware: EndMiddleware | undefined;
+  readonly isRecorded: boolean;
+}
+
+/** Opens both; what is open already when the second fails is in the map. */
+async function openBoth(
+  specs: readonly [EndSpec, EndSpec],
+  opened: Map<EndSpec, OpenEnd>,
+  { medium, segment, middleware, isRecorded }: JoinPlan,
+  { once = false, onEvent }: JoinOptions,
+): Promise<void> {
+  const isPlain = middleware === undefined && segment === undefined && !isRecorded;
+  const superPackets = isPlain && specs.every(carriesSuperPackets);
+  // The MTU of a device, and the room before its packets, are those of the other end, which therefore comes first.
+  let mtu: number | undefined;
+  let headroom: number | undefined;
+  for (const spec of specs.toSorted((x, y) => Number(takesMtu(x)) - Number(takesMtu(y)))) {
+    const isBehind = segment?.spec === spec;
+    const end = await openEnd(spec, {
+      medium: isBehind ? 'ip' : medium,
+      once,
+      superPackets,
+      ...(onEvent && { onEvent }),
+      ...(mtu !== undefined && { mtu }),
+      ...(headroom !== undefined && { headroom }),
+    });
+    opened.set(spec, end);
+    const placed = isBehind ? (await import('./segment.ts')).putOnSegment(end, segment) : end;
+    const wrapped = middleware?.wrap(spec, placed) ?? placed;
+    opened.set(spec, wrapped);
+    mtu = wrapped.link.mtu;
+    headroom = end.headroom;
   }
 }
 

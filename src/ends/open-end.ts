@@ -26,6 +26,15 @@ export async function openEnd(spec: EndSpec, options: OpenEndOptions): Promise<O
       return (await import('./kinds/pcap.ts')).openPcapEnd(spec, options);
     case 'pair':
       return (await import('./kinds/pair.ts')).openPairEnd(spec, options);
+    case 'vxlan':
+    case 'vxlan-listen':
+      return (await import('./kinds/vxlan.ts')).openVxlanEnd(spec);
+    case 'qemu-dgram':
+      return (await import('./kinds/qemu-datagram.ts')).openQemuDatagramEnd(spec, options);
+    case 'vde':
+      return (await import('./kinds/vde.ts')).openVdeEnd(spec, options);
+    case 'serial':
+      return (await import('./kinds/serial.ts')).openSerialEnd(spec, options);
     case 'echo':
       return (await import('./kinds/in-memory.ts')).openEcho(spec, options);
     case 'null':

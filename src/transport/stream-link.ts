@@ -34,6 +34,11 @@ export interface StreamLinkOptions {
    * @returns undefined to leave it at that
    */
   explainEnd?(packets: number): VnicError | undefined;
+  /**
+   * Bytes handed to the stream at once, and at least a packet; four times that is on its way at most. Default 65,536. A slow
+   * stream wants less, or packets wait in it for long.
+   */
+  readonly writeLen?: number;
 }
 
 /** What the streams of a link have brought so far that was no packet. */
@@ -72,14 +77,22 @@ export class StreamLink extends BaseLink {
   #wantsWritable = false;
   #turnPending = false;
 
-  constructor({ name, medium, framing, mtu = DEFAULT_MTU, keep = false, explainEnd }: StreamLinkOptions) {
+  constructor({
+    name,
+    medium,
+    framing,
+    mtu = DEFAULT_MTU,
+    keep = false,
+    writeLen = SLAB_LEN,
+    explainEnd,
+  }: StreamLinkOptions) {
     super({ name, medium });
     this.#explainEnd = explainEnd;
     this.mtu = mtu;
     this.#framing = framing;
     this.#keep = keep;
     this.#maxLen = Math.min(framing.maxPacketLen, mtu + (medium === 'ethernet' ? ETHERNET_OVERHEAD_LEN : 0));
-    const slabLen = Math.max(SLAB_LEN, framing.encodedLen(this.#maxLen));
+    const slabLen = Math.max(writeLen, framing.encodedLen(this.#maxLen));
     this.#freeSlabs = Array.from({ length: SLABS }, () => new Uint8Array(slabLen));
   }
 

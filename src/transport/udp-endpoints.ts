@@ -113,6 +113,20 @@ export class UdpEndpointTable {
     return true;
   }
 
+  /** Hot. Whether two records name the same remote address and scope, whatever the ports. */
+  sameAddress(index: number, other: UdpEndpointTable, otherIndex: number): boolean {
+    const at = index * ENDPOINT_WORDS;
+    const otherAt = otherIndex * ENDPOINT_WORDS;
+    if (this.words[at] !== other.words[otherAt]) return false;
+    for (let i = 2; i < 7; i++) if (this.words[at + i] !== other.words[otherAt + i]) return false;
+    return true;
+  }
+
+  /** Hot. Sets the port of the remote end of record `index`. */
+  setPort(index: number, port: number): void {
+    this.words[index * ENDPOINT_WORDS + 1] = port;
+  }
+
   /** Hot. Port of the remote end of record `index`. */
   port(index: number): number {
     return this.words[index * ENDPOINT_WORDS + 1] as number;

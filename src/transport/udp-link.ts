@@ -13,21 +13,10 @@
  *               `PEER_SILENCE_MS`; then the next that sends is the peer. Before there is one, packets are lost: `link-down`.
  */
 
-import { Listeners, VnicError } from '../base/index.ts';
-import type { Medium, MutableCounters, WaitOptions, WebStreams, WriteDropReason } from '../link/index.ts';
-import {
-  DESCRIPTOR_WORDS,
-  endOfRange,
-  type LinkEvents,
-  PacketBatch,
-  type PacketLink,
-  toWebStreams,
-  WriteDrops,
-  zeroLinkCounters,
-} from '../link/index.ts';
+import { DESCRIPTOR_WORDS, type Medium } from '../link/index.ts';
 import { looksLikePathProbe, type PathMtuSearchState } from '../mtu/index.ts';
+import { PEER, UdpBaseLink } from './udp-base-link.ts';
 import type { UdpBatch } from './udp-batch.ts';
-import { type UdpDropReason, zeroCounters } from './udp-counters.ts';
 import { UdpEndpointTable, type UdpEndpointValue } from './udp-endpoints.ts';
 import { UdpPathFollower, type UdpPathMtuOptions } from './udp-path-mtu.ts';
 import type { UdpSocket } from './udp-socket.ts';
@@ -52,57 +41,30 @@ export interface UdpLinkDrops {
 }
 
 const DEFAULT_MTU = 1500;
-/** Ethernet header and one 802.1Q tag, which the MTU does not count. */
-const ETHERNET_OVERHEAD_LEN = 18;
 /** The longest payload of UDP over IPv4. */
 const MAX_PAYLOAD_LEN = 65_507;
 const PEER_SILENCE_MS = 30_000;
-const PEER = 1;
 const ENDPOINT_MASK = 0xffff;
 
 /** A packet link over a UDP socket, which it closes with itself. */
-export class UdpLink implements PacketLink {
-  readonly name: string;
-  readonly medium: Medium;
-  readonly offload: boolean = false;
-  readonly counters: MutableCounters = zeroLinkCounters();
+export class UdpLink extends UdpBaseLink {
   /** Totals of what was received and left out. */
   readonly readDropped: { -readonly [Key in keyof UdpLinkDrops]: number } = { tooLong: 0, stranger: 0 };
 
-  readonly #socket: UdpSocket;
-  readonly #headerLen: number;
   readonly #maxReadLen: number;
   readonly #follower: UdpPathFollower | undefined;
   readonly #probes: boolean;
-  #mtu: number;
-  #maxLen: number;
   readonly #peers = new UdpEndpointTable(PEER + 1);
-  readonly #events: Listeners<LinkEvents> = new Listeners();
-  readonly #drops = new WriteDrops(this.counters, this.#events);
   // Own descriptors: those of the writer name endpoints of another socket, or nothing.
   #descriptors = new Uint32Array(64 * DESCRIPTOR_WORDS);
-  // A single packet is written as a batch of one over its own memory.
-  readonly #single = new Uint32Array(DESCRIPTOR_WORDS);
-  /** What the socket had refused by the last look. */
-  readonly #refused = { ...zeroCounters().sendDropped };
   #peerHeardMs = Number.NEGATIVE_INFINITY;
 
   constructor(socket: UdpSocket, { medium, mtu = DEFAULT_MTU, name = socket.name, path }: UdpLinkOptions) {
-    this.name = name;
-    this.medium = medium;
-    this.#socket = socket;
-    this.#headerLen = medium === 'ethernet' ? ETHERNET_OVERHEAD_LEN : 0;
-    this.#mtu = mtu;
-    this.#maxLen = mtu + this.#headerLen;
-    this.#maxReadLen = path === undefined ? this.#maxLen : MAX_PAYLOAD_LEN;
+    super(socket, { name, medium, mtu, headerLen: 0 });
+    this.#maxReadLen = path === undefined ? this.maxLen : MAX_PAYLOAD_LEN;
     this.#follower = path === undefined ? undefined : this.#follow(path);
     this.#probes = this.#follower?.probes ?? false;
     if (this.#follower !== undefined) this.#setMaxLen(this.#follower.size);
-  }
-
-  /** In bytes, link header not counted; with `path` it follows what the path takes, and an event tells. */
-  get mtu(): number {
-    return this.#mtu;
   }
 
   /** How far the search for the path MTU is; undefined where nothing is probed, or there is no peer yet. */
@@ -110,73 +72,19 @@ export class UdpLink implements PacketLink {
     return this.#follower?.state;
   }
 
-  get closed(): boolean {
-    return this.#socket.closed;
-  }
-
   /** Who is sent to; undefined as long as nobody has sent anything to a listening link. */
   get peer(): UdpEndpointValue | undefined {
-    return this.#socket.remote ?? this.#peers.get(PEER)?.remote;
+    return this.socket.remote ?? this.#peers.get(PEER)?.remote;
   }
 
-  async read(options: WaitOptions = {}): Promise<PacketBatch | undefined> {
-    for (;;) {
-      const batch = await this.#socket.receive(options);
-      if (batch === undefined || this.#admit(batch) > 0) return batch;
-    }
-  }
-
-  async *batches(options: WaitOptions = {}): AsyncIterableIterator<PacketBatch> {
-    for await (const batch of this.#socket.batches(options)) if (this.#admit(batch) > 0) yield batch;
-  }
-
-  /** As `batches()`. */
-  [Symbol.asyncIterator](): AsyncIterableIterator<PacketBatch> {
-    return this.batches();
-  }
-
-  onBatch(handler: (batch: PacketBatch) => void, onEnd?: (error?: unknown) => void): () => void {
-    return this.#socket.onBatch((batch) => {
-      if (this.#admit(batch) > 0) handler(batch);
-    }, onEnd);
-  }
-
-  write(source: Uint8Array | PacketBatch, from = 0, to?: number): number {
-    if (source instanceof PacketBatch) {
-      const end = endOfRange(this.name, source, from, to);
-      return from >= end ? 0 : this.#send(source.bytes, source.descriptors, from, end);
-    }
-    this.#single[1] = source.length;
-    return this.#send(source, this.#single, 0, 1);
-  }
-
-  writable(options: WaitOptions = {}): Promise<void> {
-    return this.#socket.writable(options);
-  }
-
-  toWeb(): WebStreams {
-    return toWebStreams(this);
-  }
-
-  on<Name extends keyof LinkEvents>(event: Name, handler: (event: LinkEvents[Name]) => void): () => void {
-    if (event === 'gone') return this.#socket.on('gone', handler as (error: VnicError) => void);
-    return this.#events.on(event, handler);
-  }
-
-  close(): Promise<void> {
+  override close(): Promise<void> {
     this.#follower?.close();
-    return this.#socket.close();
+    return super.close();
   }
 
-  /** As `close()`. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  /** Hot. Takes out what is no packet of the peer; returns how many are left. */
-  #admit(batch: UdpBatch): number {
+  protected override admit(batch: UdpBatch): number {
     let packets = 0;
-    const isListening = this.#socket.remote === undefined;
+    const isListening = this.socket.remote === undefined;
     const nowMs = isListening ? performance.now() : 0;
     for (let i = 0; i < batch.count; i++) {
       const length = batch.length(i);
@@ -198,6 +106,19 @@ export class UdpLink implements PacketLink {
     return packets;
   }
 
+  protected override send(bytes: Uint8Array, descriptors: Uint32Array, from: number, to: number): number {
+    if (this.#endpoint === PEER && this.#peers.count <= PEER) return this.loseAll(descriptors, from, to);
+    const own = this.#describe(descriptors, from, to, this.#endpoint);
+    const taken = this.sendDatagrams(bytes, own, to - from, this.#peers);
+    this.loseTooLong(descriptors, from, from + taken);
+    return taken;
+  }
+
+  /** The record of whom is sent to: none for the peer of a connected socket. */
+  get #endpoint(): number {
+    return this.socket.remote === undefined ? PEER : 0;
+  }
+
   /** Hot. */
   #isProbe(batch: UdpBatch, index: number, length: number): boolean {
     const at = batch.offset(index);
@@ -211,30 +132,10 @@ export class UdpLink implements PacketLink {
       if (nowMs - this.#peerHeardMs < PEER_SILENCE_MS) return false;
       this.#peers.copy(PEER, batch.endpoints, endpoint);
       this.#follower?.restart();
-      this.#events.emit('up', undefined);
+      this.events.emit('up', undefined);
     }
     this.#peerHeardMs = nowMs;
     return true;
-  }
-
-  /** Hot. */
-  #send(bytes: Uint8Array, descriptors: Uint32Array, from: number, to: number): number {
-    const endpoint = this.#socket.remote === undefined ? PEER : 0;
-    const own = this.#describe(descriptors, from, to, endpoint);
-    if (endpoint === PEER && this.#peers.count <= PEER) {
-      for (let i = 0; i < to - from; i++) if (own[i * DESCRIPTOR_WORDS + 1] !== 0) this.#lose('link-down', 1);
-      return to - from;
-    }
-    const { datagramsSent, bytesSent } = this.#socket.counters;
-    const taken = this.#socket.sendDescribed(bytes, own, this.#peers, 0, to - from);
-    const after = this.#socket.counters;
-    this.counters.packetsWritten += after.datagramsSent - datagramsSent;
-    this.counters.bytesWritten += after.bytesSent - bytesSent;
-    for (const reason of refusals) {
-      this.#lose(reasons[reason], after.sendDropped[reason] - this.#refused[reason]);
-      this.#refused[reason] = after.sendDropped[reason];
-    }
-    return taken;
   }
 
   #describe(descriptors: Uint32Array, from: number, to: number, endpoint: number): Uint32Array {
@@ -246,29 +147,23 @@ export class UdpLink implements PacketLink {
       const word = (from + i) * DESCRIPTOR_WORDS;
       const length = descriptors[word + 1] as number;
       own[i * DESCRIPTOR_WORDS] = descriptors[word] as number;
-      own[i * DESCRIPTOR_WORDS + 1] = length > this.#maxLen ? 0 : length;
+      own[i * DESCRIPTOR_WORDS + 1] = length > this.maxLen ? 0 : length;
       own[i * DESCRIPTOR_WORDS + 2] = endpoint & ENDPOINT_MASK;
-      if (length > this.#maxLen) this.#lose('too-long', 1);
     }
     return own;
   }
 
-  #lose(reason: WriteDropReason, packets: number): void {
-    this.#drops.count(reason, packets, () => lossError(this.name, reason, this.mtu));
-  }
-
   #follow(options: UdpPathMtuOptions): UdpPathFollower {
-    const socket = this.#socket;
     return new UdpPathFollower(
       {
-        socket,
+        socket: this.socket,
         medium: this.medium,
-        maxSize: Math.min(this.#maxLen, MAX_PAYLOAD_LEN),
+        maxSize: Math.min(this.maxLen, MAX_PAYLOAD_LEN),
         peer: () => this.peer,
-        send: (datagram) => this.#sendOwn(datagram),
+        send: (datagram) => this.sendOwn(datagram, this.#endpoint, this.#peers),
         onSize: (size) => {
           this.#setMaxLen(size);
-          this.#events.emit('mtu', this.#mtu);
+          this.events.emit('mtu', this.mtu);
         },
       },
       options,
@@ -276,46 +171,6 @@ export class UdpLink implements PacketLink {
   }
 
   #setMaxLen(size: number): void {
-    this.#mtu = Math.max(1, size - this.#headerLen);
-    this.#maxLen = this.#mtu + this.#headerLen;
-  }
-
-  /** What is not of the link's packets, and not counted with them. False when this machine finds it too long. */
-  #sendOwn(datagram: Uint8Array): boolean {
-    const endpoint = this.#socket.remote === undefined ? PEER : 0;
-    const { sendDropped } = this.#socket.counters;
-    const before = sendDropped['too-long'];
-    this.#socket.sendDescribed(datagram, Uint32Array.of(0, datagram.length, endpoint, 0), this.#peers, 0, 1);
-    const isTooLong = sendDropped['too-long'] > before;
-    for (const reason of refusals) this.#refused[reason] = sendDropped[reason];
-    return !isTooLong;
+    this.maxLen = Math.max(1, size - this.linkHeaderLen) + this.linkHeaderLen;
   }
 }
-
-const reasons: Readonly<Record<UdpDropReason, WriteDropReason>> = {
-  'too-long': 'too-long',
-  'queue-full': 'queue-full',
-  refused: 'link-down',
-  'host-unreachable': 'link-down',
-  'network-unreachable': 'link-down',
-  forbidden: 'refused',
-  'no-destination': 'refused',
-  invalid: 'refused',
-};
-const refusals = Object.keys(reasons) as UdpDropReason[];
-
-function lossError(name: string, reason: WriteDropReason, mtu: number): VnicError {
-  const [why, hint] = lossTexts[reason];
-  return new VnicError('VNIC_PACKET_REFUSED', {
-    attempted: `send a packet by ${name}`,
-    reason: reason === 'too-long' ? `it is longer than the MTU of ${mtu} bytes, or than its path takes` : why,
-    hint,
-  });
-}
-
-const lossTexts: Readonly<Record<WriteDropReason, readonly [why: string, hint: string]>> = {
-  'too-long': ['', 'Lower the MTU of the device behind it.'],
-  'link-down': ['nobody is there to take it', 'Start the other side, and see that it is reached.'],
-  'queue-full': ['a queue of the machine is full', 'Send more slowly.'],
-  refused: ['the kernel does not send it', 'Look at the firewall: `sudo nft list ruleset`.'],
-};

@@ -27,3 +27,4 @@ export * from './tcp-option.ts';
 export * from './udp.ts';
 export * from './virtio-net-header.ts';
 export * from './vlan.ts';
+export * from './vxlan.ts';

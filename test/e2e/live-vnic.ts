@@ -67,8 +67,8 @@ export function startLive(argv: readonly string[], options: SpawnOptions = {}): 
 
 /** For `afterEach`: ends what a failed test left running. */
 export async function endLive(): Promise<void> {
-  for (const child of [...running]) {
-    child.kill('SIGKILL');
-    await new Promise((resolve) => child.once('close', resolve));
-  }
+  // All at once: the end of one may be that of another, which is not to be missed.
+  const ended = [...running].map((child) => new Promise((resolve) => child.once('close', resolve)));
+  for (const child of [...running]) child.kill('SIGKILL');
+  await Promise.all(ended);
 }

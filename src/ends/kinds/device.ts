@@ -34,7 +34,7 @@ function offloadOf(spec: EndSpec): 'auto' | 'off' {
 export async function openDeviceEnd(
   spec: EndSpec,
   kind: 'tun' | 'tap',
-  { mtu, superPackets = false }: OpenEndOptions,
+  { mtu, headroom, superPackets = false }: OpenEndOptions,
 ): Promise<OpenEnd> {
   const netns = spec.options.get('netns')?.at(-1);
   const found = existing(spec);
@@ -43,6 +43,7 @@ export async function openDeviceEnd(
   const device = await openDevice({
     ...(netns !== undefined && { netns }),
     ...(spec.where !== '' && { name: spec.where }),
+    ...(headroom !== undefined && { batch: { headroom } }),
     ...(found === undefined ? newDevice(spec, kind, offload, mtu) : existingDevice(spec, kind, offload, found)),
   });
   return {

@@ -1,12 +1,10 @@
 /** Ends that are UDP sockets: a packet a datagram. */
 
-import { lookup } from 'node:dns/promises';
-
-import { IpAddress, VnicError } from '../../base/index.ts';
 import { layersOf, overheadLen } from '../../mtu/index.ts';
 import { openUdp, UdpLink } from '../../transport/index.ts';
 import type { OpenEnd, OpenEndOptions } from '../end.ts';
 import { type EndSpec, parseHostPort, readOption } from '../end-spec.ts';
+import { resolveHost } from '../host-address.ts';
 import { DEFAULT_MTU, ETHERNET_OVERHEAD_LEN, readMtu, wholeNumber } from '../option-values.ts';
 import { describeAddress } from '../streams.ts';
 
@@ -45,23 +43,4 @@ async function udpOptions(spec: EndSpec, host: string, port: number): Promise<Pa
     ...(address !== undefined && { remote: { address, port } }),
     ...(localPort !== undefined && { local: { port: localPort } }),
   };
-}
-
-/** The address of an end's host, by name too. @throws VNIC_PEER_UNREACHABLE */
-export async function resolveHost({ text }: EndSpec, host: string): Promise<IpAddress> {
-  try {
-    return IpAddress.parse(host);
-  } catch {
-    // A name.
-  }
-  try {
-    return IpAddress.parse((await lookup(host)).address);
-  } catch (cause) {
-    throw new VnicError('VNIC_PEER_UNREACHABLE', {
-      attempted: `find the address of ${host}`,
-      reason: 'no address is known for that name',
-      hint: `Check the name in ${text}, or give the address.`,
-      cause,
-    });
-  }
 }
