@@ -77,6 +77,7 @@ export class UdpLink extends UdpBaseLink {
     return this.socket.remote ?? this.#peers.get(PEER)?.remote;
   }
 
+  /** Stops to follow the path, and closes the socket. Idempotent. */
   override close(): Promise<void> {
     this.#follower?.close();
     return super.close();

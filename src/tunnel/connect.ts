@@ -8,7 +8,7 @@ import { formatTunnelWhere, type TunnelWhere } from '../ends/index.ts';
 import { type Identity, KnownPeers, loadIdentity } from '../identity/index.ts';
 import type { Medium } from '../link/index.ts';
 import type { ServerTrust } from '../secure/index.ts';
-import { openTunnelClient, type TunnelClient, type TunnelClientOptions } from './client.ts';
+import { openTunnelClient, type TunnelClient, type TunnelClientEvent, type TunnelClientOptions } from './client.ts';
 import type { TunnelEndpoint } from './default-route.ts';
 import { requireInsecure } from './listen.ts';
 import { connectTlsCarrier, type TlsTunnelCarrier } from './tls-carrier.ts';
@@ -16,7 +16,7 @@ import { connectUdpCarrier } from './udp-carrier.ts';
 import { connectWebSocketCarrier } from './websocket-carrier.ts';
 
 /** How a tunnel is connected. */
-export interface TunnelConnectOptions extends Omit<TunnelClientOptions, 'connect' | 'defaultRoute'> {
+export interface TunnelConnectOptions extends Omit<TunnelClientOptions, 'connect' | 'defaultRoute' | 'onEvent'> {
   /** Who this side is; default that of the machine, made the first time. */
   readonly identity?: Identity;
   /** Whom to expect; default the key that the place had when it was met first. */
@@ -29,6 +29,8 @@ export interface TunnelConnectOptions extends Omit<TunnelClientOptions, 'connect
   readonly killSwitch?: boolean;
   /** UDP, where nothing is encrypted and nobody proves who it is, needs it. */
   readonly insecure?: boolean;
+  /** Told of what happens, as it happens. */
+  onEvent?(event: TunnelClientEvent): void;
   /** Told when a key was met for the first time, and nobody has compared it. */
   onNewPeer?(place: string, fingerprint: string): void;
 }
