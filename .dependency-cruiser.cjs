@@ -40,7 +40,7 @@ const layers = {
     'secure',
     'websocket',
   ],
-  config: ['base', 'netlink', 'ends', 'identity'],
+  config: ['base', 'netlink', 'ends', 'identity', 'middleware'],
   state: ['base', 'netns', 'netlink', 'netdev', 'changes', 'journal', 'config'],
   diagnosis: ['base', 'netns', 'netlink', 'tun', 'netdev'],
   service: [
@@ -63,6 +63,7 @@ const layers = {
     'base',
     'wire',
     'link',
+    'mtu',
     'framing',
     'transport',
     'netns',

@@ -5,6 +5,7 @@ import { cpuSeconds } from './lib/processes.mjs';
 import { range, rangeCell, table } from './lib/tables.mjs';
 import { figures, inTurn, ratio, runnable, undisturbed } from './lib/turns.mjs';
 import {
+  byCommand,
   byKernel,
   bySocat,
   farAddress,
@@ -22,9 +23,11 @@ const kinds = () => {
     plain,
     { ...inTypeScript('vnic, packet by packet', {}), baseline: plain },
     { ...inTypeScript('vnic, packet by packet, no io_uring', { io: 'readiness' }), baseline: plain },
+    { ...byCommand('vnic link, offload off', ',offload=off'), baseline: plain },
     { ...bySocat(), baseline: plain },
     superPackets,
     { ...superInTypeScript(), baseline: superPackets },
+    { ...byCommand('vnic link'), baseline: superPackets },
     { ...byKernel(), baseline: superPackets },
   ];
 };

@@ -3,7 +3,7 @@
  * The program has a processor of its own, both ends of the load share the other one.
  */
 
-import { findProgram } from '../../scripts/process.mjs';
+import { findProgram, inRoot } from '../../scripts/process.mjs';
 import { answers, ip, linkExists } from './network.mjs';
 import { baselineProgram, nodeCommand, output, pinned, until } from './processes.mjs';
 
@@ -43,6 +43,12 @@ export function superInTypeScript(name = 'vnic, super-packets') {
     ...inTypeScript(name, { superPackets: true }),
     missing: works ? undefined : 'which this kernel does not have',
   };
+}
+
+/** The command `vnic link`, its devices with these options of an end. */
+export function byCommand(name, options = '') {
+  const ends = [near, far].map((end) => `tun:${end.name}${options}`);
+  return { name, command: [process.execPath, inRoot('dist/cli/main.js'), 'link', '--quiet', ...ends] };
 }
 
 /** Two TUN devices joined by socat, as its manual shows. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { formatConfig } from './format-config.ts';
+import { joinOptionsOf } from './link-options.ts';
 import { formatMistake } from './mistake.ts';
 import { parseConfig } from './parse-config.ts';
 
@@ -19,6 +20,24 @@ describe('links of the file', () => {
       { name: 'l', ends: ['tun:tun0,address=10.9.0.1/24', 'udp:[2001:db8::1]:7000'], policy: 'wait', queue: 16 },
     ]);
     expect(config && parseConfig(formatConfig(config)).config).toEqual(config);
+  });
+
+  it('take what lies between the ends as the command does', () => {
+    const { config } = parseConfig(
+      link(
+        'tun:tun0, echo:10.0.0.2',
+        ', impair: "delay=20ms", impairOut: loss=1%, shapeIn: 10mbit, clampMss: 1300, seed: 3',
+      ),
+    );
+    const [first] = config?.links ?? [];
+    expect(first && joinOptionsOf(first)).toMatchObject({
+      impair: { aToB: { delayMs: 20, loss: 0.01 }, bToA: { delayMs: 20 }, seed: 3 },
+      shape: { bToA: { rateBitsPerSecond: 10_000_000 } },
+      clampMss: 1300,
+    });
+    expect(config && parseConfig(formatConfig(config)).config).toEqual(config);
+    expect(mistakesOf(link('tun:a, echo:10.0.0.2', ', impair: "delay=soon"'))[0]).toContain('links.l.impair');
+    expect(mistakesOf(link('tun:a, echo:10.0.0.2', ', clampMss: 10'))[0]).toContain('links.l.clampMss');
   });
 
   it.each([

@@ -18,7 +18,8 @@
 import { type Cidr, type IpAddress, type IpFamily, isVnicError, VnicError } from '../base/index.ts';
 import { Kernel, type LinkRef } from '../changes/index.ts';
 import { type Loan, openLoan } from '../journal/index.ts';
-import { type Forwarding, type ForwardOptions, forward } from '../link/index.ts';
+import { type Forwarding, type ForwardOptions, forward, type Medium, type TooLongHandler } from '../link/index.ts';
+import { createTooLongHandler, IPV6_MIN_MTU } from '../mtu/index.ts';
 import { openDevice, withNetlink } from '../netdev/index.ts';
 import { type LinkEvents, openLinkEvents } from '../netlink/index.ts';
 import type { TunTapDevice } from '../tun/index.ts';
@@ -209,10 +210,11 @@ export class TunnelClient implements AsyncDisposable {
     carrier: TunnelCarrier,
   ): Promise<{ readonly reason: EndReason; readonly wasEstablished: boolean }> {
     const { clock, name = '', device } = this.#options;
-    const medium = device.kind === 'tun' ? 'ip' : 'ethernet';
+    const medium: Medium = device.kind === 'tun' ? 'ip' : 'ethernet';
     const { signal } = this.#stopped;
     let wasEstablished = false;
     let stopReading: () => void = () => undefined;
+    let stopFollowing: () => void = () => undefined;
     let onAbort: () => void = () => undefined;
     let driver: ControlDriver<Exclude<ClientAction, { do: 'send' }>> | undefined;
     try {
@@ -235,7 +237,12 @@ export class TunnelClient implements AsyncDisposable {
           this.#totals.connections++;
           // While the connection takes nothing, packets wait in the queue of the device, whose senders see it.
           const { policy = 'wait', queuePackets } = this.#options;
-          this.#forwarding = forward(opened, link, { policy, ...(queuePackets !== undefined && { queuePackets }) });
+          this.#forwarding = forward(opened, link, {
+            policy,
+            onTooLong: this.#tooLongHandler(opened, medium),
+            ...(queuePackets !== undefined && { queuePackets }),
+          });
+          stopFollowing = link.on('mtu', () => void this.#followMtu(welcome, link.mtu));
           this.#options.onEvent?.({ event: 'established', peer: carrier.peer, device: opened.name, welcome });
           this.#forwarding.done.then(
             () => resolve('disconnected'),
@@ -259,7 +266,31 @@ export class TunnelClient implements AsyncDisposable {
       this.#suspect = () => undefined;
       driver?.stop();
       stopReading();
+      stopFollowing();
       await this.#forgetForwarding();
+    }
+  }
+
+  /** Packets that were queued before the MTU became less; the kernel takes what is too long for the device. */
+  #tooLongHandler(device: TunTapDevice, medium: Medium): TooLongHandler {
+    const handle = createTooLongHandler({ medium, nowMs: () => this.#options.clock.nowMs() });
+    return (packet, sink, out) => (sink === device ? 'fits' : handle(packet, sink, out));
+  }
+
+  /** The path takes less than before, or more again. */
+  async #followMtu(welcome: Welcome, pathMtu: number): Promise<void> {
+    // With less, the kernel takes the IPv6 addresses away (RFC 8200 section 5); this machine fragments outside then.
+    const least = this.#addresses.some(({ family }) => family === 6) ? IPV6_MIN_MTU : 0;
+    const mtu = Math.max(least, Math.min(welcome.mtu, pathMtu));
+    const device = this.#device;
+    if (device === undefined || device.closed || mtu === this.#mtu) return;
+    const { netns } = this.#options.device;
+    try {
+      await withNetlink(netns === undefined ? {} : { netns }, (netlink) => netlink.links.set(device.ifindex, { mtu }));
+      this.#mtu = mtu;
+    } catch (error) {
+      // It has gone meanwhile, which its reader tells.
+      if (!isVnicError(error)) throw error;
     }
   }
 

@@ -32,8 +32,10 @@ export async function connectUdpCarrier(
   medium: Medium,
 ): Promise<TunnelCarrier> {
   const socket = await openUdp({ remote });
-  const link = new UdpLink(socket, { medium, mtu: MAX_DATAGRAM_LEN });
-  return { link, peer: placeOf(remote), mtu: udpTunnelMtu(socket.pathMtu(), medium) };
+  // What this side sends is never longer than the path takes, as far as the kernel knows it.
+  const path = { overheadLen: UDP_OVERHEAD_LEN };
+  const link = new UdpLink(socket, { medium, mtu: udpTunnelMtu(ETHERNET_MTU, medium), path });
+  return { link, peer: placeOf(remote), mtu: link.mtu };
 }
 
 /** Listens on UDP; each sender of a control packet is handed over. @throws VNIC_SYSTEM_CALL */
