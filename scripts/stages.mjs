@@ -45,9 +45,19 @@ export const stages = [
     run: (filters) => runVitest('kernel', { projects: ['kernel'], filters, isolated: true }),
   },
   {
+    name: 'links',
+    title: 'vnic link against its peers, in a private network namespace',
+    run: (filters) => runCommandTests('links', filters, ['link', 'secure-link', 'run-links']),
+  },
+  {
     name: 'e2e',
     title: 'the command, in a private network namespace',
-    run: (filters) => runVitest('e2e', { projects: ['e2e'], filters, isolated: true }),
+    run: (filters) => runCommandTests('e2e', filters),
+  },
+  {
+    name: 'tunnels',
+    title: 'vnic tunnel and the MTU of links, in a private network namespace',
+    run: (filters) => runCommandTests('tunnels', filters, ['tunnel', 'run-tunnels', 'mtu']),
   },
   { name: 'threads', title: 'native core under ThreadSanitizer', run: (filters) => runChecked('tsan', filters) },
   {
@@ -83,6 +93,18 @@ async function typecheck() {
   const emitted = await tool('typescript/bin/tsc', '-p', 'tsconfig.build.json');
   const tests = await tool('typescript/bin/tsc', '-p', 'tsconfig.json');
   return { ok: emitted.ok && tests.ok };
+}
+
+/** Files of test/e2e that have a stage of their own, by how they begin: together they would take too long for one. */
+const apart = ['link', 'secure-link', 'run-links', 'tunnel', 'run-tunnels', 'mtu'];
+
+/** @param {string[]} [files] how the names of the stage's files begin; left out, all that are in no other stage */
+function runCommandTests(name, filters, files) {
+  const own =
+    files === undefined
+      ? apart.map((begin) => `--exclude=test/e2e/${begin}*.test.ts`)
+      : files.map((begin) => `test/e2e/${begin}`);
+  return runVitest(name, { projects: ['e2e'], filters: filters.length > 0 ? filters : own, isolated: true });
 }
 
 /** Tests that do everything in programs that they start, which no checker watches, and whose memory checkers would falsify. */

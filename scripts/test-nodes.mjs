@@ -20,6 +20,9 @@ const leftOut = [
   '**/*.soak.test.ts',
   'test/netns/{faults,queues-offload,offload-mask,qdiscs}.test.ts',
   'src/host/plain-echo.test.ts',
+  'src/{framing,middleware,mtu,host,wire}/*.test.ts',
+  'test/conformance/pair-{middleware,wrappers,controlled}.test.ts',
+  'src/native/offload.test.ts',
   // Netlink and files of /proc, by calls of the core that the others make too.
   'test/netns/{netlink,policy,bridging,masquerade,apply,surface}.test.ts',
 ];

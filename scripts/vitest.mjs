@@ -6,7 +6,7 @@ import { relative } from 'node:path';
 import { inNamespaces, namespaceHint } from './namespaces.mjs';
 import { inRoot, root, runProgram, say } from './process.mjs';
 
-const twelveMinutesMs = 720_000;
+const fifteenMinutesMs = 900_000;
 
 /**
  * Runs vitest projects and resolves to `{ ok, passed, failed, skipped, failures }`; `failures` has a line a failed test.
@@ -19,11 +19,11 @@ const twelveMinutesMs = 720_000;
  * @param {Record<string, string>} [options.env] added to the environment of vitest, and of nothing before it
  * @param {string} [options.node] the node binary
  * @param {string[]} [options.through] a program and its arguments, to which node is handed to be run
- * @param {number} [options.timeoutMs] default twelve minutes
+ * @param {number} [options.timeoutMs] default fifteen minutes
  */
 export async function runVitest(name, options) {
   const { projects, filters = [], isolated = false, env = {}, node = process.execPath, through = [] } = options;
-  const { timeoutMs = twelveMinutesMs } = options;
+  const { timeoutMs = fifteenMinutesMs } = options;
   const resultFile = inRoot(`build/test-results/${name}.json`);
   mkdirSync(inRoot('build/test-results'), { recursive: true });
   rmSync(resultFile, { force: true });

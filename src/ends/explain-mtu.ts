@@ -105,6 +105,9 @@ async function explainEnd(spec: EndSpec, medium: Medium, other: number | undefin
     case 'udp':
     case 'udp-listen':
       return explainDatagrams(spec, medium, given);
+    case 'vxlan':
+    case 'vxlan-listen':
+      return explainDatagrams(spec, medium, given);
     case 'tun':
     case 'tap':
       return explainDevice(spec, given, other);
@@ -133,9 +136,10 @@ function withoutLayers(spec: EndSpec, mtu: number, basis: MtuBasis): EndMtu {
 
 async function explainDatagrams(spec: EndSpec, medium: Medium, given: number | undefined): Promise<EndMtu> {
   const { host, port } = parseHostPort(spec);
-  const isListener = spec.kind === 'udp-listen';
+  const isListener = spec.kind === 'udp-listen' || spec.kind === 'vxlan-listen';
+  const kind = spec.kind.startsWith('vxlan') ? 'vxlan' : 'datagram';
   const path = isListener ? undefined : await examinePath(await resolveHost(spec, host), port);
-  const layers = layersOf({ kind: 'datagram', family: path?.family ?? 6, medium });
+  const layers = layersOf({ kind, family: path?.family ?? 6, medium });
   const known = path?.pathMtu ?? path?.interfaceMtu ?? DEFAULT_MTU;
   const outer = outerMtu(given === undefined ? Math.min(DEFAULT_MTU, known) : known);
   const fitting = Math.max(1, outer - overheadLen(layers));

@@ -70,10 +70,11 @@ const sameForBoth: Layer = {
 /** What stands around a packet, from the outside to the inside. A stream has no layers: it cuts packets where it likes. */
 export function layersOf({ kind, family, medium }: CarrierShape): Layer[] {
   if (kind === 'stream') return [];
+  // As the kernel's own interfaces count it: by the family that is used, and without room for a tag.
+  if (kind === 'vxlan') return [family === 4 ? ipv4 : ipv6, udp, vxlan, ethernet];
   const ip = family === 4 ? [ipv4, sameForBoth] : [ipv6];
   const inside = medium === 'ethernet' ? [ethernet, vlanTag] : [];
-  const own: Readonly<Record<typeof kind, readonly Layer[]>> = { datagram: [], vxlan: [vxlan], wireguard: [wireguard] };
-  return [...ip, udp, ...own[kind], ...inside];
+  return [...ip, udp, ...(kind === 'wireguard' ? [wireguard] : []), ...inside];
 }
 
 /** The bytes of layers together. */

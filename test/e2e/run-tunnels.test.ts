@@ -11,7 +11,7 @@ import { wipe } from '../netns/desired-state.ts';
 import { ip } from '../netns/iproute2.ts';
 import { requirePrivateNetns } from '../netns/private-netns.ts';
 import { endLive, type LiveVnic, startLive } from './live-vnic.ts';
-import { interfaceNames, run, runVnic, VNIC } from './run-vnic.ts';
+import { interfaceNames, type RunResult, run, runVnic, VNIC } from './run-vnic.ts';
 
 interface TunnelStatus {
   readonly name: string;
@@ -62,8 +62,14 @@ async function serve(side: 'near' | 'far', tunnels: string): Promise<LiveVnic> {
   return live;
 }
 
+function statusOf(side: 'near' | 'far', ...options: string[]): Promise<RunResult> {
+  const place = side === 'near' ? [] : ['ip', 'netns', 'exec', 'far'];
+  const command = [...place, process.execPath, VNIC, 'service', 'status', '-f', fileOf(side), ...options];
+  return run(command, { env: envOf(side) });
+}
+
 async function tunnelOf(side: 'near' | 'far', name: string): Promise<TunnelStatus> {
-  const { stdout } = await runVnic(['service', 'status', '-f', fileOf(side), '--json'], { env: envOf(side) });
+  const { stdout } = await statusOf(side, '--json');
   const { tunnels } = JSON.parse(stdout) as { readonly tunnels: readonly TunnelStatus[] };
   const found = tunnels.find((tunnel) => tunnel.name === name);
   if (found === undefined) throw new Error(`no tunnel ${name} in ${stdout}`);
@@ -97,9 +103,9 @@ describe('tunnels of the file', () => {
     for (const address of ['10.9.0.1', 'fd09::1']) expect(await pings(address)).toBe(true);
     expect(await tunnelOf('near', 'home')).toMatchObject({ device: 'home0', addresses: ['10.9.0.7/24', 'fd09::7/64'] });
     expect(await tunnelOf('far', 'hub')).toMatchObject({ state: 'up', device: 'hub0', clients: [{ name: 'laptop' }] });
-    const plain = await runVnic(['service', 'status', '-f', fileOf('near')], { env: envOf('near') });
+    const plain = await statusOf('near');
     expect(plain.stdout).toMatch(/home +up .*to 198\.51\.100\.2:7000 +home0 +10\.9\.0\.7\/24/);
-    const far = await runVnic(['service', 'status', '-f', fileOf('far')], { env: envOf('far') });
+    const far = await statusOf('far');
     expect(far.stdout).toMatch(/hub +up .*on 7000 +hub0/);
     expect(far.stdout).toMatch(/laptop .*198\.51\.100\.1:\d+ .*10\.9\.0\.7\/24/);
     expect((await near.end('SIGTERM')).status).toBe(0);

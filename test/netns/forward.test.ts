@@ -207,8 +207,10 @@ describe('a wire between two namespaces', () => {
     await firstLine(server);
     const received = async (...args: string[]): Promise<{ bytes: number; packets?: number; lost_packets?: number }> => {
       const report = JSON.parse(await run('iperf3', '-c', '10.7.0.2', '-J', ...args)) as {
+        error?: string;
         end: { sum_received?: { bytes: number }; sum: { bytes: number; packets: number; lost_packets: number } };
       };
+      if (report.error !== undefined) throw new Error(`iperf3 ${args.join(' ')}: ${report.error}`);
       return report.end.sum_received ?? report.end.sum;
     };
     const tcp = await received('-t', '1');

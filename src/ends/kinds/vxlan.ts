@@ -1,6 +1,7 @@
 /** Ends that are VXLAN: an Ethernet frame a UDP datagram, behind a header that names the network. */
 
 import type { IpAddress } from '../../base/index.ts';
+import { layersOf, overheadLen } from '../../mtu/index.ts';
 import { openUdp, VxlanLink } from '../../transport/index.ts';
 import { maxVni, vxlanHeaderLen, vxlanPort } from '../../wire/index.ts';
 import type { OpenEnd } from '../end.ts';
@@ -9,9 +10,6 @@ import { type EndSpec, type HostPort, mistake, parseHostPort, readOption } from 
 import { resolveHost } from '../host-address.ts';
 import { DEFAULT_MTU, readMtu, wholeNumber } from '../option-values.ts';
 import { describeAddress } from '../streams.ts';
-
-/** Headers of UDP, VXLAN and Ethernet; the kernel's interface counts the same, and no VLAN tag. */
-const INNER_OVERHEAD_LEN = 8 + vxlanHeaderLen + 14;
 
 /** Opens `vxlan` or `vxlan-listen`. @throws VNIC_INVALID_END, VNIC_PEER_UNREACHABLE, VNIC_SYSTEM_CALL */
 export async function openVxlanEnd(spec: EndSpec): Promise<OpenEnd> {
@@ -42,9 +40,9 @@ export async function openVxlanEnd(spec: EndSpec): Promise<OpenEnd> {
 
 /** What is left of the path's MTU. Of a peer that is not known, IPv6 is assumed, unless the address listened on says otherwise. */
 async function mtuTo(address: IpAddress | undefined, isListener: boolean): Promise<number> {
-  const ipHeaderLen = address?.family === 4 ? 20 : 40;
+  const layers = layersOf({ kind: 'vxlan', family: address?.family ?? 6, medium: 'ethernet' });
   const pathMtu = address === undefined || isListener ? DEFAULT_MTU : await pathMtuTo(address);
-  return Math.min(DEFAULT_MTU, pathMtu) - ipHeaderLen - INNER_OVERHEAD_LEN;
+  return Math.min(DEFAULT_MTU, pathMtu) - overheadLen(layers);
 }
 
 /** Of a connected socket the kernel knows it; that of the link is not. */
