@@ -16,7 +16,7 @@ export interface TunnelListenOptions extends TunnelServerOptions {
   readonly identity?: Identity;
   /** Fingerprints of clients that may come in, beside those of `clients` and of the file of authorized peers. */
   readonly allow?: readonly string[];
-  /** Clients with a certificate that one of these (PEM) has signed may come in as well. */
+  /** Instead of those, clients may come in with a certificate that one of these (PEM) has signed. */
   readonly ca?: string;
   /** Anybody may come in. */
   readonly anyone?: boolean;
