@@ -28,6 +28,15 @@ describe('what a file needs of a service', () => {
     [link('unix:/run/a.sock'), { ...nothing, paths: ['/run/a.sock'] }],
     [link('unix-listen:/run/x/a.sock'), { ...nothing, paths: ['/run/x/a.sock'], folders: ['/run/x'] }],
     ['links: { l: { ends: [tap:t0, "qemu:/run/vm.sock"] } }', { ...nothing, paths: ['/run/vm.sock'] }],
+    ['links: { l: { ends: [tap:t0, "if:eth1"] } }', { ...nothing, packets: true }],
+    [link('serial:/dev/ttyS0@9600'), { ...nothing, paths: ['/dev/ttyS0@9600'], lines: ['/dev/ttyS0'] }],
+    [link('pcap:/var/log/a.pcapng,record'), { ...nothing, paths: ['/var/log/a.pcapng'], folders: ['/var/log'] }],
+    ['tunnels: { t: { connect: "a:7000" } }', { ...nothing, sockets: true, folders: ['/etc/vnic'] }],
+    ['tunnels: { t: { connect: "udp:a:7000", insecure: true } }', { ...nothing, sockets: true }],
+    [
+      'tunnels: { t: { listen: "443", addresses: [10.9.0.1/24], masquerade: true } }',
+      { sysctls: true, namespaces: false, sockets: true, lowPorts: true, folders: ['/etc/vnic'] },
+    ],
   ])('of %s', (text, expected) => {
     expect(needsOf(text)).toEqual(expected);
   });
@@ -43,6 +52,13 @@ describe('the unit', () => {
     expect(unit).toContain('RestrictAddressFamilies=AF_NETLINK AF_UNIX AF_INET AF_INET6\n');
     expect(unit).not.toContain('IPAddressDeny');
     expect(unit).toContain('CapabilityBoundingSet=CAP_NET_ADMIN\n');
+  });
+
+  it('lets a link have an interface, and a serial line', () => {
+    const unit = unitOf('links: { l: { ends: [tap:t0, "if:eth1"] }, s: { ends: [tun:t1, "serial:/dev/ttyS0"] } }');
+    expect(unit).toContain('RestrictAddressFamilies=AF_NETLINK AF_UNIX AF_PACKET\n');
+    expect(unit).toContain('CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW\n');
+    expect(unit).toContain('DeviceAllow=/dev/ttyS0 rw\n');
   });
 
   it('lets a link make its socket, and reach one in /tmp or in a home', () => {

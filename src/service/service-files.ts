@@ -2,8 +2,8 @@
 
 import { dirname } from 'node:path';
 
-import type { Config } from '../config/index.ts';
-import { claimsOf, type EndSpec, parseEnd } from '../ends/index.ts';
+import type { Config, TunnelConfig } from '../config/index.ts';
+import { claimsOf, type EndSpec, parseEnd, parseTunnelWhere } from '../ends/index.ts';
 
 /** What goes into a unit or an init script. */
 export interface ServiceFileOptions {
@@ -28,8 +28,12 @@ export interface ServiceNeeds {
   readonly lowPorts?: boolean;
   /** Paths of Unix sockets that links connect to or listen on. */
   readonly paths?: readonly string[];
-  /** Folders in which links make sockets: they must be writable. */
+  /** Folders in which links make sockets or files: they must be writable. */
   readonly folders?: readonly string[];
+  /** Existing interfaces as ends: AF_PACKET and CAP_NET_RAW. */
+  readonly packets?: boolean;
+  /** Serial lines, by their paths below `/dev`. */
+  readonly lines?: readonly string[];
 }
 
 const FIRST_FREE_PORT = 1024;
@@ -40,28 +44,54 @@ export function serviceNeeds(config: Config): ServiceNeeds {
   const ends = config.links.flatMap((link) => link.ends.map((text) => parseEnd(text)));
   const paths = ends.flatMap(pathOf);
   const claims = ends.flatMap(claimsOf);
+  const tunnels = config.tunnels.map(tunnelNeeds);
   const folders = [
     // Where servers that are met for the first time are written down.
     ...(ends.some(({ kind, options }) => /^(tls|wss)/.test(kind) || options.has('tls')) ? ['/etc/vnic'] : []),
+    ...(tunnels.some(({ isSecure }) => isSecure) ? ['/etc/vnic'] : []),
     ...claims.flatMap(({ protocol, host }) => (protocol === 'path' && host.startsWith('/') ? [dirname(host)] : [])),
+    ...ends.flatMap(folderOf),
   ];
+  const lines = ends.flatMap(({ kind, where }) => (kind === 'serial' ? [where.replace(/@[0-9]+$/, '')] : []));
+  const ports = [...claims.map(({ port }) => port), ...tunnels.map(({ port }) => port)];
   return {
-    sysctls: parts.some(({ sysctls }) => Object.keys(sysctls).length > 0),
+    sysctls: parts.some(({ sysctls }) => Object.keys(sysctls).length > 0) || tunnels.some(({ sysctls }) => sysctls),
     namespaces:
       Object.keys(config.namespaces).length > 0 ||
       config.devices.some(({ namespace, peerNamespace }) => namespace !== undefined || peerNamespace !== undefined) ||
       ends.some(({ options }) => options.has('netns')),
-    ...(ends.some(usesSockets) && { sockets: true }),
-    ...(claims.some(({ port }) => port > 0 && port < FIRST_FREE_PORT) && { lowPorts: true }),
+    ...((ends.some(usesSockets) || tunnels.length > 0) && { sockets: true }),
+    ...(ports.some((port) => port > 0 && port < FIRST_FREE_PORT) && { lowPorts: true }),
     ...(paths.length > 0 && { paths }),
     ...(folders.length > 0 && { folders: [...new Set(folders)] }),
+    ...(ends.some(({ kind }) => kind === 'if') && { packets: true }),
+    ...(lines.length > 0 && { lines }),
   };
+}
+
+/** What a tunnel takes: a port to listen on, kernel settings, keys. */
+function tunnelNeeds({ listen, connect, forwarding, masquerade }: TunnelConfig): {
+  readonly port: number;
+  readonly sysctls: boolean;
+  readonly isSecure: boolean;
+} {
+  const { carrier, port } = parseTunnelWhere(listen ?? connect ?? '', listen === undefined ? 'connect' : 'listen');
+  const sysctls = forwarding === true || masquerade === true;
+  return { port: listen === undefined ? 0 : port, sysctls, isSecure: carrier !== 'udp' };
+}
+
+/** Where an end makes a file: what it records, or the socket by which a switch or QEMU answers. */
+function folderOf({ kind, where, options }: EndSpec): string[] {
+  if (kind === 'pcap' && options.has('record') && where.startsWith('/')) return [dirname(where)];
+  if (kind === 'vde') return where.startsWith('/') ? [where] : [];
+  const local = kind === 'qemu-dgram' ? options.get('local')?.at(-1) : undefined;
+  return local?.startsWith('/') ? [dirname(local)] : [];
 }
 
 /** Ends that are in the process, devices, or sockets in the file system. */
 function usesSockets({ kind, where }: EndSpec): boolean {
   return (
-    !['tun', 'tap', 'echo', 'null', 'unix', 'unix-listen'].includes(kind) &&
+    !['tun', 'tap', 'if', 'pcap', 'pair', 'serial', 'vde', 'echo', 'null', 'unix', 'unix-listen'].includes(kind) &&
     !(where.startsWith('/') && !where.startsWith('//'))
   );
 }

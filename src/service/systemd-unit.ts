@@ -62,10 +62,11 @@ function limits({ needs }: ServiceFileOptions): readonly string[] {
   return [
     'NoNewPrivileges=yes',
     // Links are carried by sockets.
-    `RestrictAddressFamilies=AF_NETLINK AF_UNIX${needs.sockets ? ' AF_INET AF_INET6' : ''}`,
+    `RestrictAddressFamilies=AF_NETLINK AF_UNIX${needs.sockets ? ' AF_INET AF_INET6' : ''}${needs.packets ? ' AF_PACKET' : ''}`,
     ...(needs.sockets ? [] : ['IPAddressDeny=any']),
     'DevicePolicy=closed',
     'DeviceAllow=/dev/net/tun rw',
+    ...(needs.lines ?? []).map((line) => `DeviceAllow=${quoted(line)} rw`),
     'SystemCallArchitectures=native',
     'SystemCallErrorNumber=EPERM',
     'LockPersonality=yes',
@@ -75,11 +76,12 @@ function limits({ needs }: ServiceFileOptions): readonly string[] {
   ];
 }
 
-function capabilities({ namespaces, lowPorts }: ServiceNeeds): string[] {
+function capabilities({ namespaces, lowPorts, packets }: ServiceNeeds): string[] {
   const names = [
     'CAP_NET_ADMIN',
     ...(namespaces ? ['CAP_SYS_ADMIN'] : []),
     ...(lowPorts ? ['CAP_NET_BIND_SERVICE'] : []),
+    ...(packets ? ['CAP_NET_RAW'] : []),
   ];
   return [`CapabilityBoundingSet=${names.join(' ')}`, `AmbientCapabilities=${names.join(' ')}`];
 }
