@@ -34,6 +34,8 @@ const peers = [
   ['openssl', 'openssl'],
   ['socat', 'socat'],
   ['/usr/lib/python3/dist-packages/websockets', 'python3-websockets'],
+  ['ssh', 'openssh-client'],
+  ['dropbear', 'dropbear-bin'],
   ['strace', 'strace'],
   ['valgrind', 'valgrind'],
   ['/usr/lib/debug', 'libc6-dbg'],
