@@ -178,6 +178,15 @@ describe('the cores of a tunnel', () => {
     const client = new ClientCore({ medium: 'ip', name: '', superPackets: false }, 0);
     expect(client.receive({ type: 'bye' }, 0)).toEqual([{ do: 'end', reason: 'bye' }]);
     const session = new SessionCore(() => welcome, 0);
+    session.receive({ type: 'hello', version: 1, medium: 'ip', name: '', superPackets: false }, 0);
     expect(session.receive(welcome, 0)).toEqual([{ do: 'end', reason: 'protocol' }]);
+  });
+
+  it('send away who believes in a tunnel of which nothing is known, so that it says hello again', () => {
+    const session = new SessionCore(() => welcome, 0);
+    expect(session.receive({ type: 'ping', id: 7 }, 0)).toEqual([
+      { do: 'send', message: { type: 'bye' } },
+      { do: 'end', reason: 'protocol' },
+    ]);
   });
 });

@@ -67,6 +67,10 @@ export class SessionCore {
   receive(message: ControlMessage, nowMs: number): SessionAction[] {
     if (this.#state === 'ended') return [];
     this.heard(nowMs);
+    // Over datagrams: a client that believes in a tunnel of which nothing is known here is to say hello again.
+    if (this.#state === 'waiting' && message.type !== 'hello') {
+      return [{ do: 'send', message: { type: 'bye' } }, ...this.#end('protocol')];
+    }
     switch (message.type) {
       case 'hello':
         return this.#onHello(message, nowMs);

@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 
 import { wipe } from '../netns/desired-state.ts';
-import { ip } from '../netns/iproute2.ts';
 import { requirePrivateNetns } from '../netns/private-netns.ts';
 import { endLive, type LiveVnic, startLive, startVnic } from './live-vnic.ts';
 import { run, VNIC } from './run-vnic.ts';
+import { joinTwoHosts } from './two-hosts.ts';
 
 /** Options of a device at this host, and of one at the other. */
 export const near = 'address=10.9.0.1/24,address=fd09::1/64';
@@ -21,19 +21,7 @@ export function withTwoHosts(name: string): string {
   const folder = mkdtempSync(join(tmpdir(), `vnic-${name}-`));
   beforeAll(() => requirePrivateNetns());
   beforeEach(() => {
-    wipe();
-    ip('link set lo up');
-    ip('netns add far');
-    ip('-n far link set lo up');
-    ip('link add v0 type veth peer name v1 netns far');
-    for (const [where, device, host] of [
-      ['', 'v0', 1],
-      ['-n far ', 'v1', 2],
-    ]) {
-      ip(`${where}addr add 198.51.100.${host}/24 dev ${device}`);
-      ip(`${where}addr add 2001:db8::${host}/64 dev ${device} nodad`);
-      ip(`${where}link set ${device} up`);
-    }
+    joinTwoHosts();
   });
   afterEach(async () => {
     await endLive();

@@ -12,6 +12,7 @@ import { ip } from '../netns/iproute2.ts';
 import { requirePrivateNetns } from '../netns/private-netns.ts';
 import { endLive, startLive, startVnic } from './live-vnic.ts';
 import { run, VNIC } from './run-vnic.ts';
+import { joinTwoHosts } from './two-hosts.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'vnic-ssh-'));
 const sshFolder = join(homedir(), '.ssh');
@@ -28,15 +29,7 @@ beforeAll(() => {
   command('dropbearkey', '-t', 'ed25519', '-f', join(folder, 'host'));
 });
 beforeEach(() => {
-  wipe();
-  ip('link set lo up');
-  ip('netns add far');
-  ip('-n far link set lo up');
-  ip('link add v0 type veth peer name v1 netns far');
-  ip('addr add 198.51.100.1/24 dev v0');
-  ip('link set v0 up');
-  ip('-n far addr add 198.51.100.2/24 dev v1');
-  ip('-n far link set v1 up');
+  joinTwoHosts();
 });
 afterEach(async () => {
   await endLive();

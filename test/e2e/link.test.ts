@@ -12,24 +12,13 @@ import { ip } from '../netns/iproute2.ts';
 import { requirePrivateNetns } from '../netns/private-netns.ts';
 import { endLive, type LiveVnic, startLive, startVnic } from './live-vnic.ts';
 import { interfaceNames, run, runShell, runVnic, VNIC } from './run-vnic.ts';
+import { joinTwoHosts } from './two-hosts.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'vnic-link-'));
 
 beforeAll(() => requirePrivateNetns());
 beforeEach(() => {
-  wipe();
-  ip('link set lo up');
-  ip('netns add far');
-  ip('-n far link set lo up');
-  ip('link add v0 type veth peer name v1 netns far');
-  for (const [where, name, host] of [
-    ['', 'v0', 1],
-    ['-n far ', 'v1', 2],
-  ]) {
-    ip(`${where}addr add 198.51.100.${host}/24 dev ${name}`);
-    ip(`${where}addr add 2001:db8::${host}/64 dev ${name} nodad`);
-    ip(`${where}link set ${name} up`);
-  }
+  joinTwoHosts();
 });
 afterEach(async () => {
   await endLive();

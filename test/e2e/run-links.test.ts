@@ -12,6 +12,7 @@ import { ip } from '../netns/iproute2.ts';
 import { requirePrivateNetns } from '../netns/private-netns.ts';
 import { endLive, type LiveVnic, startLive, startVnic } from './live-vnic.ts';
 import { interfaceNames, ipJson, type RunResult, run, runVnic, VNIC } from './run-vnic.ts';
+import { joinTwoHosts } from './two-hosts.ts';
 
 interface Line {
   readonly level: string;
@@ -46,18 +47,7 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'vnic-run-links-'));
   nearFile = join(folder, 'near.yaml');
   farFile = join(folder, 'far.yaml');
-  wipe();
-  ip('link set lo up');
-  ip('netns add far');
-  ip('-n far link set lo up');
-  ip('link add v0 type veth peer name v1 netns far');
-  for (const [where, name, host] of [
-    ['', 'v0', 1],
-    ['-n far ', 'v1', 2],
-  ]) {
-    ip(`${where}addr add 198.51.100.${host}/24 dev ${name}`);
-    ip(`${where}link set ${name} up`);
-  }
+  joinTwoHosts();
 });
 
 afterEach(async () => {

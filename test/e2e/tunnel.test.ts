@@ -13,6 +13,7 @@ import { ip } from '../netns/iproute2.ts';
 import { requirePrivateNetns } from '../netns/private-netns.ts';
 import { endLive, type LiveVnic, startLive } from './live-vnic.ts';
 import { interfaceNames, run, VNIC } from './run-vnic.ts';
+import { joinTwoHosts } from './two-hosts.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'vnic-tunnel-'));
 const WAIT = { timeout: 30_000, interval: 100 };
@@ -29,19 +30,7 @@ function tunnel(netns: string | undefined, identity: string, ...args: string[]):
 
 beforeAll(() => requirePrivateNetns());
 beforeEach(() => {
-  wipe();
-  ip('link set lo up');
-  ip('netns add far');
-  ip('-n far link set lo up');
-  ip('link add v0 type veth peer name v1 netns far');
-  for (const [where, name, host] of [
-    ['', 'v0', 1],
-    ['-n far ', 'v1', 2],
-  ]) {
-    ip(`${where}addr add 198.51.100.${host}/24 dev ${name}`);
-    ip(`${where}addr add 2001:db8::${host}/64 dev ${name} nodad`);
-    ip(`${where}link set ${name} up`);
-  }
+  joinTwoHosts();
   rmSync(join(folderOf('near'), 'known-peers'), { force: true });
   rmSync(join(folderOf('far'), 'authorized-peers'), { force: true });
 });
@@ -209,6 +198,22 @@ describe('a tunnel under way', () => {
     await here.until(/(up {6}[\s\S]*){3}/);
     expect(here.output.stderr.match(/has [\d.]+/g)?.every((one) => one === `has ${address}`)).toBe(true);
     expect(await pings('10.9.0.1')).toBe(true);
+  });
+
+  it('over UDP finds a server again that was started anew, and follows this side to another address', async () => {
+    let there = await listen('udp:7000', '--insecure', '--keep-alive', '2');
+    const here = await connect('udp:198.51.100.2:7000', '--insecure');
+    expect(await pings('10.9.0.1')).toBe(true);
+    there.child.kill('SIGKILL');
+    await there.end();
+    there = await listen('udp:7000', '--insecure', '--keep-alive', '2');
+    await here.until(/up {6}[\s\S]*down[\s\S]*up {6}/);
+    expect(await pings('10.9.0.1')).toBe(true);
+    // Another prefix length, or it would go with the first address of the subnet.
+    ip('addr add 198.51.100.9/25 dev v0');
+    ip('addr del 198.51.100.1/24 dev v0');
+    await there.until(/joined[\s\S]*198\.51\.100\.9/);
+    await vi.waitFor(async () => expect(await pings('10.9.0.1')).toBe(true), WAIT);
   });
 
   it('follows this side to another network within seconds', async () => {
