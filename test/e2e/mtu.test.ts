@@ -119,7 +119,7 @@ async function joinWide(nearEnd: string, farEnd: string, kind: 'tun' | 'tap' = '
 }
 
 async function reaches(address: string): Promise<boolean> {
-  return (await run(['ping', '-c10', '-i0.2', '-W5', address])).stdout.includes('bytes from');
+  return (await run(['ping', '-c1', '-w5', '-i0.2', address])).stdout.includes('bytes from');
 }
 
 /** What becomes of a packet of that length: it passes, is too long for the MTU that is told, or is lost. */

@@ -1,5 +1,6 @@
 /** `vnic tunnel` as a user types it, between namespaces that are joined by a veth pair. */
 
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -134,6 +135,46 @@ describe('vnic tunnel joins two hosts', () => {
   });
 });
 
+/** A cable with faults: `vnic link` between two interfaces in a namespace in the middle. */
+async function badCable(impairment: string): Promise<void> {
+  ip('link delete v0');
+  ip('netns add middle');
+  ip('link add v0 type veth peer name m0 netns middle');
+  ip('-n far link add v1 type veth peer name m1 netns middle');
+  for (const [place, name, host] of [
+    ['', 'v0', 1],
+    ['-n far ', 'v1', 2],
+  ]) {
+    ip(`${place}addr add 198.51.100.${host}/24 dev ${name}`);
+    ip(`${place}link set ${name} up`);
+  }
+  for (const name of ['m0', 'm1']) ip(`-n middle link set ${name} up`);
+  const cable = ['link', 'if:m0', 'if:m1', '--impair', impairment, '--seed', '5'];
+  await startLive(['ip', 'netns', 'exec', 'middle', process.execPath, VNIC, ...cable]).until(/joined/);
+}
+
+describe('a tunnel over a bad network', () => {
+  it.each([
+    ['TLS', ['7000'], ['198.51.100.2:7000']],
+    ['a WebSocket', ['wss:7000'], ['wss:198.51.100.2:7000']],
+    ['UDP', ['udp:7000', '--insecure'], ['udp:198.51.100.2:7000', '--insecure']],
+  ] as const)('by %s: a transfer comes through whole', async (name, listenArgs, connectArgs) => {
+    await badCable('delay=3ms,jitter=2ms,loss=1%,duplicate=1%,reorder=2%');
+    await listen(...listenArgs, ...(name === 'UDP' ? [] : ['--allow', keyOf('near')]));
+    await connect(...connectArgs);
+    expect((await run(['ping', '-c20', '-i0.05', '-W5', '10.9.0.1'])).stdout).toMatch(/ (1[0-9]|20) received/);
+    const script = `
+      set -e -o pipefail
+      head -c 1000000 /dev/urandom > ${folder}/sent
+      ip netns exec far timeout 50 socat -u TCP4-LISTEN:5999,reuseaddr CREATE:${folder}/got &
+      for i in $(seq 100); do ip netns exec far ss -Hltn | grep -q :5999 && break; sleep 0.05; done
+      timeout 50 socat -u OPEN:${folder}/sent,rdonly TCP4:10.9.0.1:5999
+      wait
+      cmp ${folder}/sent ${folder}/got`;
+    expect((await run(['bash', '-c', script])).stderr).toBe('');
+  });
+});
+
 describe('the keys of a tunnel', () => {
   it('are noted when they are met first, and another one is refused later', async () => {
     const there = await listen('7000', '--anyone');
@@ -163,6 +204,40 @@ describe('the keys of a tunnel', () => {
     await new AuthorizedPeers(join(folderOf('far'), 'authorized-peers')).allow(keyOf('near'), 'near');
     await here.until(/up {6}/);
     expect(await pings('10.9.0.1')).toBe(true);
+  });
+
+  it('may be those of an authority, for the name of the host', async () => {
+    const pem = (name: string): string => join(folder, `${name}.pem`);
+    const openssl = (...args: string[]): string => execFileSync('openssl', args, { encoding: 'utf8', stdio: 'pipe' });
+    const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+    openssl('req', '-x509', ...curve, '-subj', '/CN=lab', '-days', '2', '-keyout', pem('ca.key'), '-out', pem('ca'));
+    for (const [name, san] of [
+      ['server', 'IP:198.51.100.2'],
+      ['client', 'DNS:client'],
+      ['stranger', 'DNS:stranger'],
+    ] as const) {
+      const request = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=${san}`, '-keyout', pem(`${name}.key`)];
+      const issuer = name === 'stranger' ? [] : ['-CA', pem('ca'), '-CAkey', pem('ca.key')];
+      openssl('req', '-x509', ...curve, ...request, ...issuer, '-days', '2', '-out', pem(name));
+    }
+    const of = (name: string): string[] => ['--cert', pem(name), '--key', pem(`${name}.key`), '--ca', pem('ca')];
+    const there = await listen('7000', ...of('server'));
+    await connect('198.51.100.2:7000', ...of('client'));
+    expect(await pings('10.9.0.1')).toBe(true);
+    const stranger = tunnel(undefined, 'near', 'connect', '198.51.100.2:7000', ...of('stranger'));
+    await there.until(/refused/);
+    await stranger.end('SIGTERM');
+    // The certificate is for the address, and not for this name.
+    const named = await tunnel(
+      undefined,
+      'near',
+      'connect',
+      '198.51.100.2:7000',
+      ...of('client'),
+      '--servername',
+      'x',
+    ).end();
+    expect(named.status).toBe(77);
   });
 
   it('are what --pin says', async () => {
