@@ -54,6 +54,12 @@ export const commandList: readonly CommandEntry[] = [
     load: () => import('./commands/link.ts'),
   },
   {
+    name: 'switch',
+    summary: 'an Ethernet switch whose ports are ends of links',
+    group: PACKETS,
+    load: () => import('./commands/switch.ts'),
+  },
+  {
     name: 'tunnel',
     summary: 'join hosts by TLS: a device at each, addresses and routes handed out',
     group: PACKETS,

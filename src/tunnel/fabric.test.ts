@@ -11,7 +11,6 @@ import {
   TO_ALL,
   TO_DEVICE,
 } from './fabric.ts';
-import { MacTable } from './mac-table.ts';
 
 const networks = (...texts: string[]): Cidr[] => texts.map((text) => Cidr.parse(text));
 
@@ -105,23 +104,5 @@ describe('EthernetFabric', () => {
     expect(from(-1, frame(host, one))).toBe(TO_ALL);
     expect(from(0, frame(one, host), 300_001)).toBe(TO_ALL);
     expect(from(0, new Uint8Array(13))).toBe(DROP_MALFORMED);
-  });
-});
-
-describe('MacTable', () => {
-  it('is bounded, whatever is invented', () => {
-    const table = new MacTable();
-    const bytes = new Uint8Array(6);
-    const view = new DataView(bytes.buffer);
-    for (let i = 0; i < 100_000; i++) {
-      view.setUint32(2, i);
-      table.learn(bytes, 0, 1, 0);
-    }
-    expect(table.size).toBe(8192);
-    expect(table.find(bytes, 0, 0)).toBe(1);
-    view.setUint32(2, 0);
-    expect(table.find(bytes, 0, 0)).toBeUndefined();
-    table.learn(Uint8Array.of(1, 0, 0, 0, 0, 1), 0, 1, 0);
-    expect(table.find(Uint8Array.of(1, 0, 0, 0, 0, 1), 0, 0)).toBeUndefined();
   });
 });

@@ -9,7 +9,7 @@
  */
 
 import { type Cidr, PrefixTable } from '../base/index.ts';
-import { MacTable } from './mac-table.ts';
+import { ForwardingDatabase, NO_PORT } from '../switch/index.ts';
 
 /** To the device. */
 export const TO_DEVICE = -1;
@@ -90,38 +90,38 @@ export class IpFabric implements Fabric {
   }
 }
 
-/** Switches Ethernet frames. */
+/** Switches Ethernet frames: a switch whose port 0 is the device, and the others the clients. */
 export class EthernetFabric implements Fabric {
-  readonly #macs = new MacTable();
+  readonly #stations = new ForwardingDatabase({ capacity: MAX_STATIONS });
 
   attach(_id: number, _client: FabricClient): void {
     // It is known by what it sends.
   }
 
   detach(id: number): void {
-    this.#macs.forget(id);
+    this.#stations.flush(id + 1);
   }
 
   fromDevice(bytes: Uint8Array, at: number, length: number, nowMs: number): number {
-    if (length < ETHERNET_HEADER_LEN) return DROP_MALFORMED;
-    this.#macs.learn(bytes, at + 6, TO_DEVICE, nowMs);
-    const id = this.#destination(bytes, at, nowMs);
-    return id === TO_DEVICE ? DROP_NO_CLIENT : id;
+    return this.#forward(0, bytes, at, length, nowMs);
   }
 
   fromClient(id: number, bytes: Uint8Array, at: number, length: number, nowMs: number): number {
-    if (length < ETHERNET_HEADER_LEN) return DROP_MALFORMED;
-    this.#macs.learn(bytes, at + 6, id, nowMs);
-    const other = this.#destination(bytes, at, nowMs);
-    return other === id ? DROP_NO_CLIENT : other;
+    return this.#forward(id + 1, bytes, at, length, nowMs);
   }
 
-  #destination(bytes: Uint8Array, at: number, nowMs: number): number {
+  #forward(from: number, bytes: Uint8Array, at: number, length: number, nowMs: number): number {
+    if (length < ETHERNET_HEADER_LEN) return DROP_MALFORMED;
+    this.#stations.learn(0, bytes, at + 6, from, nowMs);
     if (((bytes[at] as number) & 1) === 1) return TO_ALL;
-    return this.#macs.find(bytes, at, nowMs) ?? TO_ALL;
+    const to = this.#stations.find(0, bytes, at, nowMs);
+    if (to === NO_PORT) return TO_ALL;
+    if (to === from) return DROP_NO_CLIENT;
+    return to === 0 ? TO_DEVICE : to - 1;
   }
 }
 
+const MAX_STATIONS = 8192;
 const ETHERNET_HEADER_LEN = 14;
 
 function familyOf(bytes: Uint8Array, at: number, length: number): 0 | 4 | 6 {

@@ -1,0 +1,175 @@
+/**
+ * The forwarding database of a switch: at which port a station was seen last, by VLAN and hardware address (IEEE 802.1Q section 8.8).
+ * Bounded, and forgotten after a while. Pure.
+ *
+ *     slot   high u32: VLAN << 16 | first two bytes of the address   low u32: the other four   port i32   seen f64   moved f64
+ *
+ * A hash table with linear probing in typed arrays, at most half full, so that a frame costs the same whether ten stations are known
+ * or a hundred thousand. A slot is never emptied, only used again: a search ends at the first that was never used, or after
+ * `PROBES`. Where a new station finds none, the one of these that was seen longest ago goes: a flood of invented addresses costs the
+ * learning of others, which are then reached as unknown ones are.
+ */
+
+/** What `find` gives for a station that is not known. */
+export const NO_PORT = -1;
+
+/** How a database is made. */
+export interface ForwardingDatabaseOptions {
+  /** Stations at most, 1 to 4,194,304; default 16,384. */
+  readonly capacity?: number;
+  /** A station that was not seen for so long is forgotten; default 300,000 (IEEE 802.1Q table 8-6). */
+  readonly ageingMs?: number;
+}
+
+/** What was learned of a frame's source. */
+export type Learned = 'known' | 'new' | 'moved' | 'flapping';
+
+/** A station that is known. */
+export interface ForwardingEntry {
+  /** 0 where the switch does not look at tags. */
+  readonly vlan: number;
+  /** 6 bytes, a copy. */
+  readonly mac: Uint8Array;
+  readonly port: number;
+  /** How long ago it was seen, in milliseconds. */
+  readonly ageMs: number;
+}
+
+const DEFAULT_CAPACITY = 16_384;
+const MAX_CAPACITY = 4_194_304;
+const DEFAULT_AGEING_MS = 300_000;
+const PROBES = 16;
+/** A station that moves twice in this time has a loop, or a twin. */
+const FLAP_MS = 1000;
+const NEVER = Number.NEGATIVE_INFINITY;
+
+/** Ports by VLAN and hardware address. Nothing is allocated after construction, save by `entries`. */
+export class ForwardingDatabase {
+  readonly ageingMs: number;
+  readonly #mask: number;
+  readonly #high: Uint32Array;
+  readonly #low: Uint32Array;
+  readonly #ports: Int32Array;
+  readonly #seenMs: Float64Array;
+  readonly #movedMs: Float64Array;
+  /** Stations that had to go before their time. */
+  evicted = 0;
+
+  constructor({ capacity = DEFAULT_CAPACITY, ageingMs = DEFAULT_AGEING_MS }: ForwardingDatabaseOptions = {}) {
+    const slots = 2 ** Math.ceil(Math.log2(2 * Math.min(MAX_CAPACITY, Math.max(1, capacity))));
+    this.ageingMs = ageingMs;
+    this.#mask = slots - 1;
+    this.#high = new Uint32Array(slots);
+    this.#low = new Uint32Array(slots);
+    // 0 is a slot that was never used; ports are kept one higher.
+    this.#ports = new Int32Array(slots);
+    this.#seenMs = new Float64Array(slots);
+    this.#movedMs = new Float64Array(slots).fill(NEVER);
+  }
+
+  /** Hot. The station at `bytes[at]` was seen at a port, 0 or more. Group addresses are no stations, and are not learned. */
+  learn(vlan: number, bytes: Uint8Array, at: number, port: number, nowMs: number): Learned {
+    if (((bytes[at] as number) & 1) === 1) return 'known';
+    const high = highOf(vlan, bytes, at);
+    const low = lowOf(bytes, at);
+    let oldest = -1;
+    for (let probe = 0, slot = hashOf(high, low); probe < PROBES; probe++, slot++) {
+      slot &= this.#mask;
+      if (this.#ports[slot] === 0)
+        return this.#place(oldest < 0 ? slot : this.#older(oldest, slot, nowMs), high, low, port, nowMs);
+      if (this.#high[slot] === high && this.#low[slot] === low) return this.#see(slot, port, nowMs);
+      if (oldest < 0 || (this.#seenMs[slot] as number) < (this.#seenMs[oldest] as number)) oldest = slot;
+    }
+    if (!this.#isStale(oldest, nowMs)) this.evicted++;
+    return this.#place(oldest, high, low, port, nowMs);
+  }
+
+  /** Hot. The port of the station at `bytes[at]`, or `NO_PORT`. */
+  find(vlan: number, bytes: Uint8Array, at: number, nowMs: number): number {
+    const high = highOf(vlan, bytes, at);
+    const low = lowOf(bytes, at);
+    for (let probe = 0, slot = hashOf(high, low); probe < PROBES; probe++, slot++) {
+      slot &= this.#mask;
+      const port = this.#ports[slot] as number;
+      if (port === 0) return NO_PORT;
+      if (this.#high[slot] !== high || this.#low[slot] !== low) continue;
+      return this.#isStale(slot, nowMs) ? NO_PORT : port - 1;
+    }
+    return NO_PORT;
+  }
+
+  /** Forgets what was learned at a port, or everywhere. */
+  flush(port?: number): void {
+    for (let slot = 0; slot < this.#ports.length; slot++) {
+      if (port === undefined || this.#ports[slot] === port + 1) this.#seenMs[slot] = NEVER;
+    }
+  }
+
+  /** The stations that are known, in no order. */
+  *entries(nowMs: number): IterableIterator<ForwardingEntry> {
+    for (let slot = 0; slot < this.#ports.length; slot++) {
+      const port = this.#ports[slot] as number;
+      if (port === 0 || this.#isStale(slot, nowMs)) continue;
+      const mac = new Uint8Array(6);
+      const view = new DataView(mac.buffer);
+      view.setUint16(0, (this.#high[slot] as number) & 0xffff);
+      view.setUint32(2, this.#low[slot] as number);
+      const ageMs = nowMs - (this.#seenMs[slot] as number);
+      yield { vlan: (this.#high[slot] as number) >>> 16, mac, port: port - 1, ageMs };
+    }
+  }
+
+  #see(slot: number, port: number, nowMs: number): Learned {
+    const isStale = this.#isStale(slot, nowMs);
+    this.#seenMs[slot] = nowMs;
+    if (this.#ports[slot] === port + 1) return isStale ? 'new' : 'known';
+    this.#ports[slot] = port + 1;
+    if (isStale) {
+      this.#movedMs[slot] = NEVER;
+      return 'new';
+    }
+    const isFlapping = nowMs - (this.#movedMs[slot] as number) < FLAP_MS;
+    this.#movedMs[slot] = nowMs;
+    return isFlapping ? 'flapping' : 'moved';
+  }
+
+  #place(slot: number, high: number, low: number, port: number, nowMs: number): Learned {
+    this.#high[slot] = high;
+    this.#low[slot] = low;
+    this.#ports[slot] = port + 1;
+    this.#seenMs[slot] = nowMs;
+    this.#movedMs[slot] = NEVER;
+    return 'new';
+  }
+
+  /** A slot of somebody forgotten comes before one that was never used, so that the table does not fill up. */
+  #older(used: number, free: number, nowMs: number): number {
+    return this.#isStale(used, nowMs) ? used : free;
+  }
+
+  #isStale(slot: number, nowMs: number): boolean {
+    return nowMs - (this.#seenMs[slot] as number) > this.ageingMs;
+  }
+}
+
+function highOf(vlan: number, bytes: Uint8Array, at: number): number {
+  return ((vlan << 16) | ((bytes[at] as number) << 8) | (bytes[at + 1] as number)) >>> 0;
+}
+
+function lowOf(bytes: Uint8Array, at: number): number {
+  return (
+    (((bytes[at + 2] as number) << 24) |
+      ((bytes[at + 3] as number) << 16) |
+      ((bytes[at + 4] as number) << 8) |
+      (bytes[at + 5] as number)) >>>
+    0
+  );
+}
+
+/** Mixes well enough for addresses that are counted up (murmur3's finalizer). */
+function hashOf(high: number, low: number): number {
+  let hash = Math.imul(high ^ (high >>> 15), 0x85eb_ca6b) ^ low;
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85eb_ca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2_ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}
