@@ -15,26 +15,19 @@
  *                changed is undone.
  */
 
-import { type Cidr, type IpAddress, type IpFamily, isVnicError, VnicError } from '../base/index.ts';
-import { Kernel, type LinkRef } from '../changes/index.ts';
-import { type Loan, openLoan } from '../journal/index.ts';
+import { type Cidr, isVnicError, type VnicError } from '../base/index.ts';
 import { type Forwarding, type ForwardOptions, forward, type Medium, type TooLongHandler } from '../link/index.ts';
-import { createTooLongHandler, IPV6_MIN_MTU } from '../mtu/index.ts';
-import { openDevice, withNetlink } from '../netdev/index.ts';
+import { createTooLongHandler } from '../mtu/index.ts';
 import { type LinkEvents, openLinkEvents } from '../netlink/index.ts';
 import type { TunTapDevice } from '../tun/index.ts';
 import type { TunnelCarrier } from './carrier.ts';
 import { type ClientAction, ClientCore, type EndReason } from './client-core.ts';
+import { ClientDevice } from './client-device.ts';
 import { ControlDriver, type TunnelClock } from './control-driver.ts';
 import type { Welcome } from './control-message.ts';
 import { ControlledLink } from './controlled-link.ts';
-import {
-  type DefaultRoutePlace,
-  defaultRouteRules,
-  defaultRoutes,
-  freePlace,
-  type TunnelEndpoint,
-} from './default-route.ts';
+import { endError, isFinal } from './end-reason.ts';
+import { FullTunnel, type FullTunnelOptions } from './full-tunnel.ts';
 import type { TunnelDeviceOptions } from './server.ts';
 
 /** A connecting side. */
@@ -47,12 +40,7 @@ export interface TunnelClientOptions extends Pick<ForwardOptions, 'policy' | 'qu
   /** Further routes through the tunnel. */
   readonly routes?: readonly Cidr[];
   /** Everything goes through the tunnel. */
-  readonly defaultRoute?: {
-    /** What is connected to. */
-    readonly endpoints: readonly TunnelEndpoint[];
-    /** Nothing goes past the tunnel, also while it is down, and after this process was killed. Default false. */
-    readonly killSwitch?: boolean;
-  };
+  readonly defaultRoute?: FullTunnelOptions;
   /** Carry super-packets as they are, where the listening side does; default true. */
   readonly superPackets?: boolean;
   /** End with the first connection; default false. */
@@ -104,23 +92,20 @@ export class TunnelClient implements AsyncDisposable {
 
   readonly #options: TunnelClientOptions;
   readonly #stopped = new AbortController();
-  readonly #loan: Loan;
+  readonly #own: ClientDevice;
+  readonly #full: FullTunnel | undefined;
   readonly #totals = { connections: 0, packetsOut: 0, bytesOut: 0, packetsIn: 0, bytesIn: 0 };
   readonly #dropped: Record<string, number> = {};
-  #device: TunTapDevice | undefined;
-  #place: DefaultRoutePlace | undefined;
-  #addresses: readonly Cidr[] = [];
-  #routes: readonly Cidr[] = [];
   #forwarding: Forwarding | undefined;
   #peer: string | undefined;
   #events: LinkEvents | undefined;
-  #mtu: number | undefined;
   #suspect: () => void = () => undefined;
 
   /** Use `openTunnelClient`. */
   constructor(options: TunnelClientOptions) {
     this.#options = options;
-    this.#loan = openLoan({ abandoned: options.defaultRoute?.killSwitch ? 'after' : 'before' });
+    this.#own = new ClientDevice(options.device);
+    this.#full = options.defaultRoute === undefined ? undefined : new FullTunnel(options.defaultRoute);
     this.done = this.#run();
     this.done.catch(() => undefined);
   }
@@ -133,9 +118,9 @@ export class TunnelClient implements AsyncDisposable {
     return {
       state: this.#stopped.signal.aborted ? 'closed' : this.#forwarding === undefined ? 'connecting' : 'established',
       peer: this.#peer,
-      device: this.#device?.name,
-      addresses: this.#addresses,
-      mtu: this.#mtu,
+      device: this.#own.device?.name,
+      addresses: this.#own.addresses,
+      mtu: this.#own.mtu,
       connections: this.#totals.connections,
       packetsOut: this.#totals.packetsOut + (aToB?.packets ?? 0),
       bytesOut: this.#totals.bytesOut + (aToB?.bytes ?? 0),
@@ -158,14 +143,14 @@ export class TunnelClient implements AsyncDisposable {
 
   async #run(): Promise<void> {
     try {
-      await this.#guard();
+      await this.#full?.guard();
       this.#watchNetwork();
       await this.#keepConnected();
     } finally {
       this.#stopped.abort();
       await this.#events?.close();
-      await this.#device?.close();
-      await this.#loan.giveBack();
+      await this.#own.close();
+      await this.#full?.giveBack();
     }
   }
 
@@ -176,7 +161,7 @@ export class TunnelClient implements AsyncDisposable {
       const sinceMs = this.#options.clock.nowMs();
       const error = await this.#connectOnce().catch((thrown: unknown) => {
         if (signal.aborted) return undefined;
-        if (!isVnicError(thrown) || once || isFinal(thrown) || this.#device?.closed) throw thrown;
+        if (!isVnicError(thrown) || once || isFinal(thrown) || this.#own.device?.closed) throw thrown;
         return thrown;
       });
       if (signal.aborted || once) return;
@@ -242,7 +227,7 @@ export class TunnelClient implements AsyncDisposable {
             onTooLong: this.#tooLongHandler(opened, medium),
             ...(queuePackets !== undefined && { queuePackets }),
           });
-          stopFollowing = link.on('mtu', () => void this.#followMtu(welcome, link.mtu));
+          stopFollowing = link.on('mtu', () => void this.#own.followMtu(Math.min(welcome.mtu, link.mtu)));
           this.#options.onEvent?.({ event: 'established', peer: carrier.peer, device: opened.name, welcome });
           this.#forwarding.done.then(
             () => resolve('disconnected'),
@@ -277,23 +262,6 @@ export class TunnelClient implements AsyncDisposable {
     return (packet, sink, out) => (sink === device ? 'fits' : handle(packet, sink, out));
   }
 
-  /** The path takes less than before, or more again. */
-  async #followMtu(welcome: Welcome, pathMtu: number): Promise<void> {
-    // With less, the kernel takes the IPv6 addresses away (RFC 8200 section 5); this machine fragments outside then.
-    const least = this.#addresses.some(({ family }) => family === 6) ? IPV6_MIN_MTU : 0;
-    const mtu = Math.max(least, Math.min(welcome.mtu, pathMtu));
-    const device = this.#device;
-    if (device === undefined || device.closed || mtu === this.#mtu) return;
-    const { netns } = this.#options.device;
-    try {
-      await withNetlink(netns === undefined ? {} : { netns }, (netlink) => netlink.links.set(device.ifindex, { mtu }));
-      this.#mtu = mtu;
-    } catch (error) {
-      // It has gone meanwhile, which its reader tells.
-      if (!isVnicError(error)) throw error;
-    }
-  }
-
   async #forgetForwarding(): Promise<void> {
     const forwarding = this.#forwarding;
     this.#forwarding = undefined;
@@ -307,105 +275,20 @@ export class TunnelClient implements AsyncDisposable {
     addDrops(this.#dropped, forwarding);
   }
 
-  /** The device as the welcome says: made the first time, changed where it differs later. */
+  /** The device as the welcome says, and everything through it where that is asked for. */
   async #setUp(welcome: Welcome, carrier: TunnelCarrier): Promise<TunTapDevice> {
     const { acceptRoutes = true, routes: own = [] } = this.#options;
     const routes = [...(acceptRoutes ? welcome.routes : []), ...own];
-    const mtu = Math.min(welcome.mtu, carrier.mtu ?? welcome.mtu);
-    // How packets are read is settled when a device is opened.
-    if (this.#device !== undefined && this.#device.offload !== welcome.superPackets && !this.#device.closed) {
-      await this.#device.close();
-      this.#device = undefined;
-    }
-    if (this.#device === undefined) {
-      this.#device = await this.#makeDevice(welcome, routes, mtu);
-      this.#addresses = welcome.addresses;
-      this.#routes = routes;
-      this.#mtu = mtu;
-      await this.#routeDefault(this.#device, welcome);
-      return this.#device;
-    }
-    await this.#changeDevice(this.#device, welcome, routes, mtu);
-    return this.#device;
-  }
-
-  #makeDevice(
-    { addresses, gateways, superPackets }: Welcome,
-    routes: readonly Cidr[],
-    mtu: number,
-  ): Promise<TunTapDevice> {
-    const { kind, name, netns, bridge } = this.#options.device;
-    return openDevice({
-      kind,
-      ...(name !== undefined && { name }),
-      ...(netns !== undefined && { netns }),
-      ...(bridge !== undefined && { master: bridge }),
-      exclusive: true,
-      vnetHeader: true,
-      ...(superPackets ? { superPackets } : { offload: 'auto' }),
-      addresses: kind === 'tap' && bridge !== undefined ? [] : addresses,
-      mtu,
-      up: true,
-      routes: routes.map((destination) => {
-        const via = kind === 'tap' ? gateways.find(({ family }) => family === destination.family) : undefined;
-        return { destination, ...(via !== undefined && { via }) };
-      }),
-    });
-  }
-
-  async #changeDevice(device: TunTapDevice, welcome: Welcome, routes: readonly Cidr[], mtu: number): Promise<void> {
-    const { netns } = this.#options.device;
-    const gone = this.#addresses.filter((one) => !welcome.addresses.some((other) => other.equals(one)));
-    const added = welcome.addresses.filter((one) => !this.#addresses.some((other) => other.equals(one)));
-    const newRoutes = routes.filter((one) => !this.#routes.some((other) => other.equals(one)));
-    const oldRoutes = this.#routes.filter((one) => !routes.some((other) => other.equals(one)));
-    if (gone.length + added.length + newRoutes.length + oldRoutes.length === 0 && this.#mtu === mtu) return;
-    await withNetlink(netns === undefined ? {} : { netns }, async (netlink) => {
-      const link = device.ifindex;
-      for (const cidr of gone) await netlink.addresses.remove(link, cidr).catch(unlessGone);
-      for (const cidr of added) await netlink.addresses.add(link, cidr, { noDad: cidr.family === 6 });
-      for (const destination of oldRoutes) await netlink.routes.remove({ destination, link }).catch(unlessGone);
-      for (const destination of [...newRoutes, ...(gone.length > 0 ? routes : [])])
-        await netlink.routes.replace({ destination, link });
-      if (this.#mtu !== mtu) await netlink.links.set(link, { mtu });
-    });
-    this.#addresses = welcome.addresses;
-    this.#routes = routes;
-    this.#mtu = mtu;
-  }
-
-  /** With the kill switch, nothing goes past from the beginning. */
-  async #guard(): Promise<void> {
-    const { defaultRoute } = this.#options;
-    if (defaultRoute === undefined) return;
-    await using kernel = new Kernel();
-    const netlink = await kernel.netlink();
-    const [rules, routes] = [await netlink.rules.list(), await netlink.routes.list()];
-    this.#place = freePlace(rules, routes, defaultRoute.endpoints.length + 3);
-    if (defaultRoute.killSwitch) {
-      await this.#loan.change(
-        defaultRouteRules(this.#place, defaultRoute.endpoints, { families: [4, 6], killSwitch: true }),
-      );
-    }
-  }
-
-  async #routeDefault(device: TunTapDevice, { addresses, gateways }: Welcome): Promise<void> {
-    const { defaultRoute } = this.#options;
-    if (defaultRoute === undefined || this.#place === undefined) return;
-    const families = [...new Set(addresses.map(({ family }): IpFamily => family))];
-    const link: LinkRef = { name: device.name, index: device.ifindex };
-    const { endpoints, killSwitch = false } = defaultRoute;
-    await this.#loan.change([
-      ...defaultRoutes(this.#place, link, families, this.#options.device.kind === 'tap' ? gateways : noGateways),
-      ...(killSwitch ? [] : defaultRouteRules(this.#place, endpoints, { families, killSwitch: false })),
-    ]);
+    const device = await this.#own.settle({ welcome, routes, mtu: Math.min(welcome.mtu, carrier.mtu ?? welcome.mtu) });
+    await this.#full?.route(device, welcome);
+    return device;
   }
 
   /** Addresses and routes of the machine that come and go; those of the device are its own doing. */
   #watchNetwork(): void {
     this.#events = openLinkEvents({ groups: ['address', 'route'] });
     this.#events.onEvent((event) => {
-      const own = this.#device?.ifindex;
+      const own = this.#own.device?.ifindex;
       const index =
         event.type === 'address' ? event.address.linkIndex : event.type === 'route' ? event.route.linkIndex : own;
       if (index !== own) this.#suspect();
@@ -424,45 +307,6 @@ export class TunnelClient implements AsyncDisposable {
       signal.addEventListener('abort', finish, { once: true });
     });
   }
-}
-
-const noGateways: readonly IpAddress[] = [];
-
-/** True for what trying again does not mend. */
-function isFinal(error: VnicError): boolean {
-  const { code } = error;
-  return !(code === 'VNIC_PEER_UNREACHABLE' || code === 'VNIC_DEVICE_GONE' || code === 'VNIC_TUNNEL_ENDED');
-}
-
-function endError(peer: string, reason: EndReason): VnicError {
-  const [why, hint] = endTexts[reason];
-  const isFinalReason = reason === 'version' || reason === 'medium' || reason === 'super-packets';
-  return new VnicError(isFinalReason ? 'VNIC_TUNNEL_REFUSED' : 'VNIC_TUNNEL_ENDED', {
-    attempted: `use the tunnel to ${peer}`,
-    reason: why,
-    hint,
-  });
-}
-
-const endTexts: Readonly<Record<EndReason, readonly [why: string, hint: string]>> = {
-  bye: ['the other side has ended it', 'Wait until it is there again.'],
-  silent: ['nothing is heard of the other side', 'See that it runs, and that nothing on the way forbids it.'],
-  disconnected: ['the connection has ended', 'Wait until it is made again.'],
-  protocol: ['what comes is not the protocol of a tunnel', 'See that `vnic tunnel listen` is at the other side.'],
-  replaced: ['another connection of the same client took its place', 'Give each client a key of its own.'],
-  version: ['the other side has another version of the protocol', 'Install the same version of vnic at both sides.'],
-  'super-packets': [
-    'the other side carries super-packets, and this one cannot',
-    'Give the listening side `--offload off`.',
-  ],
-  medium: ['one side has a TUN device and the other a TAP device', 'Give both `--tun`, or both `--tap`.'],
-  'not-allowed': ['the other side does not allow this client', 'Allow its fingerprint there.'],
-  'no-address': ['the other side has no address left', 'Give it a larger subnet.'],
-  busy: ['the other side has as many clients as it takes', 'Try later, or raise its limit.'],
-};
-
-function unlessGone(error: unknown): void {
-  if (!isVnicError(error) || !error.code.startsWith('VNIC_NO_SUCH_')) throw error;
 }
 
 function addDrops(sum: Record<string, number>, forwarding: Forwarding | undefined): void {

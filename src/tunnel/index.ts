@@ -24,6 +24,7 @@ export {
 } from './control-message.ts';
 export { ControlledLink } from './controlled-link.ts';
 export type { TunnelEndpoint } from './default-route.ts';
+export type { FullTunnelOptions } from './full-tunnel.ts';
 export { listenForTunnels, type TunnelListener, type TunnelListenOptions } from './listen.ts';
 export {
   openTunnelServer,

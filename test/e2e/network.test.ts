@@ -118,7 +118,7 @@ describe('--netns', () => {
   it('is taken by every command that touches the network, but where a file names the namespaces', () => {
     const without = commandList.filter(({ netns }) => !netns).map(({ name }) => name);
     const ofFiles = ['import', 'schema', 'owned', 'cleanup', 'run', 'service'];
-    expect(without).toEqual(['demo', 'link', 'tunnel', 'identity', 'switch', 'mtu', ...ofFiles, 'completion', 'help']);
+    expect(without).toEqual(['demo', 'link', 'switch', 'tunnel', 'identity', 'mtu', ...ofFiles, 'completion', 'help']);
   });
 
   it.each([
