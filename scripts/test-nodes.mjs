@@ -32,13 +32,15 @@ const leftOut = [
  * @param {string[]} [filters] only test files whose path contains one of these
  * @param {object} [options]
  * @param {boolean} [options.whole] also what `npm test` leaves out, for its time
+ * @param {string[]} [options.projects] of vitest.config.ts; default unit and kernel
  */
-export async function runOnNode(version, filters = [], { whole = filters.length > 0 } = {}) {
+export async function runOnNode(version, filters = [], options = {}) {
+  const { whole = filters.length > 0, projects = ['unit', 'kernel'] } = options;
   const node = fetchNode(version);
   if (node === undefined) return { ok: false, failed: 1 };
   buildPrebuilds([process.arch]);
   return runVitest(`node-${version}`, {
-    projects: ['unit', 'kernel'],
+    projects,
     // The rules of test/repo are about the sources, whatever runs them.
     filters: [...filters, ...['test/repo/**', ...(whole ? [] : leftOut)].map((pattern) => `--exclude=${pattern}`)],
     isolated: true,
