@@ -60,14 +60,24 @@ export function buildGuest() {
 }
 
 function unpack(work, packages) {
-  const depends = must(['apt-cache', 'depends', KERNEL_PACKAGE]);
-  const kernel = /Depends: (linux-image-\S+)/.exec(depends)?.[1];
-  if (kernel === undefined) fail(`${KERNEL_PACKAGE} is not known to apt`, 'Run `apt-get update`.');
-  say(`fetching the guest's kernel: ${kernel}`);
-  must(['apt-get', '-q', 'download', '-o', 'APT::Sandbox::User=root', kernel, 'busybox-static'], { cwd: work });
+  // Lists may be missing, or name what is gone from the mirror.
+  if (!download(work)) {
+    must(['apt-get', '-q', 'update']);
+    if (!download(work))
+      fail(`${KERNEL_PACKAGE} and busybox-static cannot be downloaded`, 'See what `apt-get download` says.');
+  }
   for (const file of readdirSync(work).filter((name) => name.endsWith('.deb'))) {
     must(['dpkg-deb', '-x', join(work, file), packages]);
   }
+}
+
+function download(work) {
+  const { output } = capture(['apt-cache', 'depends', KERNEL_PACKAGE]);
+  const kernel = /Depends: (linux-image-\S+)/.exec(output)?.[1];
+  if (kernel === undefined) return false;
+  say(`fetching the guest's kernel: ${kernel}`);
+  const options = ['-q', '-o', 'APT::Sandbox::User=root', '-o', 'DPkg::Lock::Timeout=120'];
+  return capture(['apt-get', ...options, 'download', kernel, 'busybox-static'], { cwd: work }).ok;
 }
 
 /** The compressed archive that the kernel unpacks as its first file system. */

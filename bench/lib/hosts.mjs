@@ -33,6 +33,8 @@ export async function measureTunnels(kinds, { rounds, seconds }) {
       await server.stop();
     }
   } finally {
+    // A device of a namespace that is deleted goes a while later.
+    ip('link', 'delete', 'out0');
     ip('netns', 'delete', FAR);
   }
 }
