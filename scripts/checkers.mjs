@@ -46,7 +46,9 @@ const checkers = {
       ...fixedAddresses(),
     ],
     reports: (text) =>
-      text.split(/^={18}$/m).filter((report) => report.includes('(vnic.node+') && !isReusedNumber(report)),
+      text
+        .split(/^={18}$/m)
+        .filter((report) => report.includes('(vnic.node+') && !isReusedNumber(report) && !isJobOfV8(report)),
   },
   memcheck: {
     flags: [],
@@ -132,6 +134,20 @@ function fixedAddresses() {
 function isReusedNumber(report) {
   const [, opened = ''] = /Location is file descriptor \d+ created by [^\n]*\n((?: {4}#[^\n]*\n)+)/.exec(report) ?? [];
   return /\buv__(?:fs_open|platform_loop_init)\b/.test(opened) && !opened.includes('(vnic.node+');
+}
+
+/**
+ * A job of V8's, freed by one of its threads after another was done with it, which V8 settles by an atomic count. It has a frame
+ * of the core if the call that allocated let V8 collect its garbage. Both accesses have to be V8's own, above any of the core.
+ */
+function isJobOfV8(report) {
+  const accesses = [
+    ...report.matchAll(/^ {2}(?:Previous )?(?:atomic )?(?:read|write) of size [^\n]*\n((?: {4}#[^\n]*\n)+)/gim),
+  ];
+  return (
+    accesses.length === 2 &&
+    accesses.every(([, stack = '']) => stack.split('(vnic.node+')[0].includes('v8::platform::DefaultJob'))
+  );
 }
 
 /** What Node-API allocates for the core is node's to free; with a worker that is terminated, it does not. */
