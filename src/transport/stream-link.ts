@@ -158,6 +158,8 @@ export class StreamLink extends BaseLink {
       if (isStuck || at < this.#chunk.length) break;
     }
     if (this.#isEnding && batch.count === 0) this.#finishStream();
+    // The stream tells of what comes, not of what is left.
+    else if (this.#wantsReadable && (this.#at < this.#chunk.length || this.#isEnding)) this.#wakeNextTurn();
     this.counters.packetsRead += batch.count;
     for (let i = 0; i < batch.count; i++) this.counters.bytesRead += batch.length(i);
     return batch.count;

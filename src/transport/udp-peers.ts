@@ -196,6 +196,7 @@ class UdpPeerLink extends BaseLink {
     const count = this.#incoming.shift(batch);
     this.counters.packetsRead += count;
     for (let i = 0; i < count; i++) this.counters.bytesRead += batch.length(i);
+    if (this.#wantsReadable && this.#incoming.count > 0) this.#wakeNextTurn(false);
     return count;
   }
 

@@ -128,6 +128,7 @@ export class WebSocketLink extends BaseLink {
     }
     this.counters.packetsRead += batch.count;
     if (this.#isEnding && batch.count === 0) this.#finishChannel();
+    else if (this.#wantsReadable && (this.#inbox.length > 0 || this.#isEnding)) this.#wakeNextTurn();
     return batch.count;
   }
 
