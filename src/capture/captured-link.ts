@@ -6,16 +6,7 @@
  */
 
 import { invalidArgument } from '../base/index.ts';
-import {
-  type LinkCounters,
-  type LinkEvents,
-  type Medium,
-  type PacketBatch,
-  type PacketLink,
-  toWebStreams,
-  type WaitOptions,
-  type WebStreams,
-} from '../link/index.ts';
+import { type PacketBatch, type PacketLink, WrappedLink } from '../link/index.ts';
 import type { Recorder } from './recorder.ts';
 
 /**
@@ -32,75 +23,30 @@ export function captureLink(link: PacketLink, recorder: Recorder): PacketLink {
   return new CapturedLink(link, recorder);
 }
 
-class CapturedLink implements PacketLink {
-  readonly #link: PacketLink;
+class CapturedLink extends WrappedLink {
   readonly #recorder: Recorder;
   #lengths = new Uint32Array(64);
 
   constructor(link: PacketLink, recorder: Recorder) {
-    this.#link = link;
+    super(link);
     this.#recorder = recorder;
   }
 
-  get name(): string {
-    return this.#link.name;
+  /** Before the reader, who may edit the packets. */
+  protected override onRead(batch: PacketBatch): boolean {
+    this.#recorder.record(batch, 'in');
+    return true;
   }
 
-  get medium(): Medium {
-    return this.#link.medium;
-  }
-
-  get mtu(): number {
-    return this.#link.mtu;
-  }
-
-  get offload(): boolean {
-    return this.#link.offload;
-  }
-
-  get counters(): LinkCounters {
-    return this.#link.counters;
-  }
-
-  get closed(): boolean {
-    return this.#link.closed;
-  }
-
-  async read(options?: WaitOptions): Promise<PacketBatch | undefined> {
-    const batch = await this.#link.read(options);
-    if (batch !== undefined) this.#recorder.record(batch, 'in');
-    return batch;
-  }
-
-  async *batches(options?: WaitOptions): AsyncIterableIterator<PacketBatch> {
-    for await (const batch of this.#link.batches(options)) {
-      this.#recorder.record(batch, 'in');
-      yield batch;
-    }
-  }
-
-  /** As `batches()`. */
-  [Symbol.asyncIterator](): AsyncIterator<PacketBatch> {
-    return this.batches();
-  }
-
-  onBatch(handler: (batch: PacketBatch) => void, onEnd?: (error?: unknown) => void): () => void {
-    return this.#link.onBatch((batch) => {
-      // Before the handler, which may edit the packets.
-      this.#recorder.record(batch, 'in');
-      handler(batch);
-    }, onEnd);
-  }
-
-  write(source: Uint8Array | PacketBatch, from = 0, to?: number): number {
+  override write(source: Uint8Array | PacketBatch, from = 0, to?: number): number {
     if (source instanceof Uint8Array) {
-      const taken = this.#link.write(source);
+      const taken = this.inner.write(source);
       if (taken === 1) this.#recorder.record(source, 'out');
       return taken;
     }
     const end = to ?? source.count;
     const lengths = this.#noteLengths(source, from, end);
-    const taken = this.#link.write(source, from, end);
+    const taken = this.inner.write(source, from, end);
     if (taken > 0) this.#recorder.record(source, 'out', from, from + taken);
     for (let i = from + taken; i < end; i++) {
       // Written ahead of the first that was not taken: a carrier marks that by a length of 0.
@@ -117,26 +63,5 @@ class CapturedLink implements PacketLink {
     if (this.#lengths.length < to - from) this.#lengths = new Uint32Array(batch.capacity);
     for (let i = from; i < to; i++) this.#lengths[i - from] = batch.length(i);
     return this.#lengths;
-  }
-
-  writable(options?: WaitOptions): Promise<void> {
-    return this.#link.writable(options);
-  }
-
-  toWeb(): WebStreams {
-    return toWebStreams(this);
-  }
-
-  on<Name extends keyof LinkEvents>(event: Name, handler: (event: LinkEvents[Name]) => void): () => void {
-    return this.#link.on(event, handler);
-  }
-
-  close(): Promise<void> {
-    return this.#link.close();
-  }
-
-  /** As `close()`. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
   }
 }

@@ -32,4 +32,5 @@ export { PacketRing } from './packet-ring.ts';
 export { createLinkPair, type LinkPairOptions } from './pair.ts';
 export type { TooLongHandler, TooLongOutput, TooLongVerdict } from './too-long.ts';
 export { toWebStreams } from './web-streams.ts';
+export { WrappedLink } from './wrapped-link.ts';
 export { endOfRange, type MutableCounters, WriteDrops, zeroLinkCounters } from './write-drops.ts';

@@ -6,16 +6,7 @@
  */
 
 import { invalidArgument } from '../base/index.ts';
-import {
-  type LinkCounters,
-  type LinkEvents,
-  type Medium,
-  PacketBatch,
-  type PacketLink,
-  toWebStreams,
-  type WaitOptions,
-  type WebStreams,
-} from '../link/index.ts';
+import { PacketBatch, type PacketLink, WrappedLink } from '../link/index.ts';
 import { findMss, lowerMss, MSS_OVERHEAD_V4, MSS_OVERHEAD_V6 } from './mss.ts';
 import { requirePlainPackets } from './staged-link.ts';
 
@@ -51,115 +42,49 @@ export function clampMss(link: PacketLink, options: ClampMssOptions = {}): Clamp
   return new Clamped(link, options);
 }
 
-class Clamped implements ClampedLink {
+class Clamped extends WrappedLink implements ClampedLink {
   readonly clamped = { toLink: 0, fromLink: 0 };
-  readonly #inner: PacketLink;
   readonly #options: ClampMssOptions;
   #copy = new Uint8Array(0);
 
   constructor(inner: PacketLink, options: ClampMssOptions) {
-    this.#inner = inner;
+    super(inner);
     this.#options = options;
   }
 
-  get name(): string {
-    return this.#inner.name;
+  protected override onRead(batch: PacketBatch): boolean {
+    this.#lowerAll(batch);
+    return true;
   }
 
-  get medium(): Medium {
-    return this.#inner.medium;
-  }
-
-  get mtu(): number {
-    return this.#inner.mtu;
-  }
-
-  get offload(): boolean {
-    return this.#inner.offload;
-  }
-
-  get counters(): LinkCounters {
-    return this.#inner.counters;
-  }
-
-  get closed(): boolean {
-    return this.#inner.closed;
-  }
-
-  async read(options?: WaitOptions): Promise<PacketBatch | undefined> {
-    const batch = await this.#inner.read(options);
-    if (batch !== undefined) this.#lowerAll(batch);
-    return batch;
-  }
-
-  async *batches(options?: WaitOptions): AsyncIterableIterator<PacketBatch> {
-    for await (const batch of this.#inner.batches(options)) {
-      this.#lowerAll(batch);
-      yield batch;
-    }
-  }
-
-  /** As `batches()`. */
-  [Symbol.asyncIterator](): AsyncIterableIterator<PacketBatch> {
-    return this.batches();
-  }
-
-  onBatch(handler: (batch: PacketBatch) => void, onEnd?: (error?: unknown) => void): () => void {
-    return this.#inner.onBatch((batch) => {
-      this.#lowerAll(batch);
-      handler(batch);
-    }, onEnd);
-  }
-
-  write(source: Uint8Array | PacketBatch, from?: number, to?: number): number {
+  override write(source: Uint8Array | PacketBatch, from?: number, to?: number): number {
     if (!(source instanceof PacketBatch)) return this.#writeOne(source, this.#lowered(source));
     const first = from ?? 0;
     const end = to ?? source.count;
     // The wrapped link says what is wrong with the range.
-    if (first < 0 || end > source.count) return this.#inner.write(source, first, end);
+    if (first < 0 || end > source.count) return this.inner.write(source, first, end);
     let next = first;
     for (let i = first; i < end; i++) {
       if (!this.#hasMss(source, i)) continue;
       const packet = source.packet(i);
       const lowered = this.#lowered(packet);
       if (lowered === packet) continue;
-      if (i > next) next += this.#inner.write(source, next, i);
+      if (i > next) next += this.inner.write(source, next, i);
       if (next < i || this.#writeOne(packet, lowered) === 0) return next - first;
       next = i + 1;
     }
     if (next > first && next === end) return next - first;
-    return next - first + this.#inner.write(source, next, end);
-  }
-
-  writable(options?: WaitOptions): Promise<void> {
-    return this.#inner.writable(options);
-  }
-
-  toWeb(): WebStreams {
-    return toWebStreams(this);
-  }
-
-  on<Name extends keyof LinkEvents>(event: Name, handler: (event: LinkEvents[Name]) => void): () => void {
-    return this.#inner.on(event, handler);
-  }
-
-  close(): Promise<void> {
-    return this.#inner.close();
-  }
-
-  /** As `close()`. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+    return next - first + this.inner.write(source, next, end);
   }
 
   #writeOne(packet: Uint8Array, lowered: Uint8Array): number {
-    const taken = this.#inner.write(lowered);
+    const taken = this.inner.write(lowered);
     if (lowered !== packet) this.clamped.toLink += taken;
     return taken;
   }
 
   #mtu(): number {
-    const { mtu } = this.#inner;
+    const { mtu } = this.inner;
     return Math.min(mtu, this.#options.besides?.mtu ?? mtu);
   }
 

@@ -4,16 +4,7 @@
  */
 
 import { isVnicError, Listeners } from '../base/index.ts';
-import {
-  type LinkCounters,
-  type LinkEvents,
-  type Medium,
-  PacketBatch,
-  type PacketLink,
-  toWebStreams,
-  type WaitOptions,
-  type WebStreams,
-} from '../link/index.ts';
+import { PacketBatch, type PacketLink, WrappedLink } from '../link/index.ts';
 import { type ControlMessage, emitControl, isControl } from './control-message.ts';
 
 /** What is told of a connection beside its packets. */
@@ -25,38 +16,25 @@ interface ControlEvents {
 }
 
 /** A link that carries packets and control messages. Closing it closes the link underneath. */
-export class ControlledLink implements PacketLink {
-  /** May change before packets are carried: the two sides agree on it. */
-  offload: boolean;
-  readonly #inner: PacketLink;
+export class ControlledLink extends WrappedLink {
+  #offload: boolean;
   readonly #control: Listeners<ControlEvents> = new Listeners();
   /** Packets that were to be written and begin as a control packet does. */
   forged = 0;
 
   /** @param superPackets packets have a virtio-net header in front, which the link underneath does not know of */
   constructor(inner: PacketLink, superPackets = false) {
-    this.#inner = inner;
-    this.offload = superPackets;
+    super(inner);
+    this.#offload = superPackets;
   }
 
-  get name(): string {
-    return this.#inner.name;
+  /** May change before packets are carried: the two sides agree on it. */
+  override get offload(): boolean {
+    return this.#offload;
   }
 
-  get medium(): Medium {
-    return this.#inner.medium;
-  }
-
-  get mtu(): number {
-    return this.#inner.mtu;
-  }
-
-  get counters(): LinkCounters {
-    return this.#inner.counters;
-  }
-
-  get closed(): boolean {
-    return this.#inner.closed;
+  override set offload(superPackets: boolean) {
+    this.#offload = superPackets;
   }
 
   /** Adds a handler of control packets, or of signs of life. */
@@ -67,36 +45,18 @@ export class ControlledLink implements PacketLink {
   /** Sends a message; false when the link takes nothing now, or has ended. */
   send(message: ControlMessage): boolean {
     try {
-      return !this.#inner.closed && this.#inner.write(emitControl(message)) === 1;
+      return !this.inner.closed && this.inner.write(emitControl(message)) === 1;
     } catch (error) {
       if (isEnded(error)) return false;
       throw error;
     }
   }
 
-  async read(options: WaitOptions = {}): Promise<PacketBatch | undefined> {
-    for (;;) {
-      const batch = await this.#inner.read(options);
-      if (batch === undefined || this.#strip(batch) > 0) return batch;
-    }
+  protected override onRead(batch: PacketBatch): boolean {
+    return this.#strip(batch) > 0;
   }
 
-  async *batches(options: WaitOptions = {}): AsyncIterableIterator<PacketBatch> {
-    for await (const batch of this.#inner.batches(options)) if (this.#strip(batch) > 0) yield batch;
-  }
-
-  /** As `batches()`. */
-  [Symbol.asyncIterator](): AsyncIterableIterator<PacketBatch> {
-    return this.batches();
-  }
-
-  onBatch(handler: (batch: PacketBatch) => void, onEnd?: (error?: unknown) => void): () => void {
-    return this.#inner.onBatch((batch) => {
-      if (this.#strip(batch) > 0) handler(batch);
-    }, onEnd);
-  }
-
-  write(source: Uint8Array | PacketBatch, from = 0, to?: number): number {
+  override write(source: Uint8Array | PacketBatch, from = 0, to?: number): number {
     if (source instanceof PacketBatch) {
       const end = to ?? source.count;
       for (let i = from; i < end; i++) {
@@ -104,32 +64,11 @@ export class ControlledLink implements PacketLink {
         this.forged++;
         source.drop(i);
       }
-      return this.#inner.write(source, from, end);
+      return this.inner.write(source, from, end);
     }
-    if (!isControl(source, 0, source.length)) return this.#inner.write(source);
+    if (!isControl(source, 0, source.length)) return this.inner.write(source);
     this.forged++;
     return 1;
-  }
-
-  writable(options: WaitOptions = {}): Promise<void> {
-    return this.#inner.writable(options);
-  }
-
-  toWeb(): WebStreams {
-    return toWebStreams(this);
-  }
-
-  on<Name extends keyof LinkEvents>(event: Name, handler: (event: LinkEvents[Name]) => void): () => void {
-    return this.#inner.on(event, handler);
-  }
-
-  close(): Promise<void> {
-    return this.#inner.close();
-  }
-
-  /** As `close()`. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
   }
 
   /** Hot. Hands control packets over and takes them out; returns how many packets are left. */
