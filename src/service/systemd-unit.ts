@@ -43,6 +43,8 @@ function process(options: ServiceFileOptions): string[] {
     'SyslogIdentifier=vnic',
     `ExecStart=${runArguments(options).map(quoted).join(' ')}`,
     'ExecReload=/bin/sh -c "kill -HUP $MAINPID"',
+    // To the rest of the control group too, SIGTERM would end the systemctl that is asked whether this is a restart.
+    'KillMode=mixed',
     'Restart=on-failure',
     // Five starts in ten seconds would be the last.
     'RestartSec=5',
