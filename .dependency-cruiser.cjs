@@ -7,7 +7,7 @@ const layers = {
   link: ['base', 'wire'],
   framing: ['base', 'link'],
   mtu: ['base', 'wire', 'link'],
-  switch: ['base', 'link'],
+  switch: ['base', 'wire', 'link', 'native'],
   middleware: ['base', 'wire', 'link'],
   capture: ['base', 'wire', 'link'],
   native: ['base'],

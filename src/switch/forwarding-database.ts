@@ -54,6 +54,8 @@ export class ForwardingDatabase {
   readonly #movedMs: Float64Array;
   /** Stations that had to go before their time. */
   evicted = 0;
+  #movedSlot = 0;
+  #movedFrom = NO_PORT;
 
   constructor({ capacity = DEFAULT_CAPACITY, ageingMs = DEFAULT_AGEING_MS }: ForwardingDatabaseOptions = {}) {
     const slots = 2 ** Math.ceil(Math.log2(2 * Math.min(MAX_CAPACITY, Math.max(1, capacity))));
@@ -110,19 +112,30 @@ export class ForwardingDatabase {
     for (let slot = 0; slot < this.#ports.length; slot++) {
       const port = this.#ports[slot] as number;
       if (port === 0 || this.#isStale(slot, nowMs)) continue;
-      const mac = new Uint8Array(6);
-      const view = new DataView(mac.buffer);
-      view.setUint16(0, (this.#high[slot] as number) & 0xffff);
-      view.setUint32(2, this.#low[slot] as number);
-      const ageMs = nowMs - (this.#seenMs[slot] as number);
-      yield { vlan: (this.#high[slot] as number) >>> 16, mac, port: port - 1, ageMs };
+      yield { ...this.#stationAt(slot), port: port - 1, ageMs: nowMs - (this.#seenMs[slot] as number) };
     }
+  }
+
+  /** The station that has changed its port last, and the port where it was. */
+  lastMove(): Omit<ForwardingEntry, 'ageMs'> & { readonly from: number } {
+    const slot = this.#movedSlot;
+    return { ...this.#stationAt(slot), port: (this.#ports[slot] as number) - 1, from: this.#movedFrom };
+  }
+
+  #stationAt(slot: number): Pick<ForwardingEntry, 'vlan' | 'mac'> {
+    const mac = new Uint8Array(6);
+    const view = new DataView(mac.buffer);
+    view.setUint16(0, (this.#high[slot] as number) & 0xffff);
+    view.setUint32(2, this.#low[slot] as number);
+    return { vlan: (this.#high[slot] as number) >>> 16, mac };
   }
 
   #see(slot: number, port: number, nowMs: number): Learned {
     const isStale = this.#isStale(slot, nowMs);
     this.#seenMs[slot] = nowMs;
     if (this.#ports[slot] === port + 1) return isStale ? 'new' : 'known';
+    this.#movedSlot = slot;
+    this.#movedFrom = (this.#ports[slot] as number) - 1;
     this.#ports[slot] = port + 1;
     if (isStale) {
       this.#movedMs[slot] = NEVER;

@@ -7,11 +7,12 @@ export {
   type Learned,
   NO_PORT,
 } from './forwarding-database.ts';
+export { PacketSwitch, type PacketSwitchOptions } from './packet-switch.ts';
+export { SwitchCore, type SwitchPortState, type SwitchVerdict, TagForm } from './switch-core.ts';
+export type { MirrorDirection, MirrorSource, SwitchEvents, SwitchPort, SwitchPortCounters } from './switch-port.ts';
 export {
-  PacketSwitch,
-  type PacketSwitchOptions,
-  type SwitchEvents,
-  type SwitchPort,
-  type SwitchPortCounters,
-} from './packet-switch.ts';
-export { SwitchCore, type SwitchCoreOptions, type SwitchDropReason, type SwitchPortSettings } from './switch-core.ts';
+  type SwitchCoreOptions,
+  type SwitchDropReason,
+  type SwitchPortSettings,
+  switchDropReasons,
+} from './switch-settings.ts';

@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { MacAddress } from '../base/index.ts';
-import { createLinkPair, PacketBatch, type PacketLink } from '../link/index.ts';
+import { type Clock, createLinkPair, PacketBatch, type PacketLink } from '../link/index.ts';
 import { PacketSwitch, type PacketSwitchOptions } from './packet-switch.ts';
-import type { SwitchPortSettings } from './switch-core.ts';
+import type { SwitchPortSettings } from './switch-settings.ts';
 
 const station = (number: number): Uint8Array => MacAddress.parse(`02:00:00:00:00:0${number}`).bytes;
 const BROADCAST = new Uint8Array(6).fill(0xff);
@@ -13,6 +13,12 @@ function frame(from: Uint8Array, to: Uint8Array, mark: number, vlan?: number): U
   const tag = vlan === undefined ? [] : [0x81, 0x00, vlan >> 8, vlan & 0xff];
   return Uint8Array.of(...to, ...from, ...tag, 0x08, 0x00, ...new Uint8Array(45), mark);
 }
+
+/** A clock without timers. */
+const clockOf = (time: { readonly nowMs: number }): Clock => ({
+  nowMs: () => time.nowMs,
+  setTimer: () => () => undefined,
+});
 
 interface Lab {
   readonly under: PacketSwitch;
@@ -35,7 +41,7 @@ afterEach(async () => {
 
 function lab(ports: readonly SwitchPortSettings[], options: Partial<PacketSwitchOptions> = {}): Lab {
   const clock = { nowMs: 0 };
-  const under = new PacketSwitch({ nowMs: () => clock.nowMs, ...options });
+  const under = new PacketSwitch({ clock: clockOf(clock), ...options });
   const seen: Uint8Array[][] = ports.map(() => []);
   const cables = ports.map((settings, i) => {
     const [near, far] = createLinkPair({ medium: 'ethernet', names: [`port ${i}`, `cable ${i}`] });
@@ -127,6 +133,74 @@ describe('PacketSwitch', () => {
     expect(seen[0]?.[0]).toEqual(frame(station(4), station(1), 6));
   });
 
+  it('gives what has a priority tag alone the VLAN of its port, on a trunk too', async () => {
+    const { send, seen } = lab([{ pvid: 10 }, { vlans: [10] }], { vlanAware: true });
+    const priority = frame(station(1), BROADCAST, 1, 0);
+    priority[14] = 0xa0;
+    await send(0, priority);
+    const tagged = frame(station(1), BROADCAST, 1, 10);
+    tagged[14] = 0xa0;
+    expect(seen[1]).toEqual([tagged]);
+  });
+
+  it('carries tags of customers through a tunnel of one VLAN, and through a network of a provider', async () => {
+    const tunnel = lab([{ pvid: 100, isTunnel: true }, { vlans: [100] }, { pvid: 100, isTunnel: true }], {
+      vlanAware: true,
+    });
+    const inner = frame(station(1), BROADCAST, 1, 7);
+    await tunnel.send(0, inner);
+    expect(tunnel.seen[2]).toEqual([inner]);
+    const stacked = tunnel.seen[1]?.[0] as Uint8Array;
+    expect([...stacked.subarray(12, 20)]).toEqual([0x81, 0x00, 0, 100, 0x81, 0x00, 0, 7]);
+    await tunnel.send(1, stacked);
+    expect(tunnel.seen[0]).toEqual([inner]);
+    const provider = lab([{ pvid: 100 }, { vlans: [100] }], { vlanAware: true, vlanProtocol: '802.1ad' });
+    await provider.send(0, inner);
+    const carried = provider.seen[1]?.[0] as Uint8Array;
+    expect([...carried.subarray(12, 20)]).toEqual([0x88, 0xa8, 0, 100, 0x81, 0x00, 0, 7]);
+  });
+
+  it('shows at one port what others carry', async () => {
+    const { send, under } = lab([{}, {}, {}]);
+    under.setMirror(2, [{ port: 0, direction: 'in' }]);
+    await send(1, frame(station(2), BROADCAST, 1));
+    expect(await send(0, frame(station(1), station(2), 2))).toEqual([[], [2], [2]]);
+    expect(await send(1, frame(station(2), station(1), 3))).toEqual([[3], [], []]);
+    under.setMirror(2, [{ port: 0, direction: 'both' }]);
+    expect(await send(1, frame(station(2), station(1), 4))).toEqual([[4], [], [4]]);
+    expect(await send(2, frame(station(3), BROADCAST, 5))).toEqual([[], [], []]);
+    expect(under.ports[2]?.counters.dropped.mirror).toBe(1);
+    expect(() => under.setMirror(1, [{ port: 2, direction: 'in' }])).toThrow(/other ports/);
+    expect(() => under.setMirror(0, [{ port: 1, direction: 'in' }])).toThrow(/no other shows/);
+    under.setMirror(2, []);
+    expect(await send(2, frame(station(3), BROADCAST, 6))).toEqual([[6], [6], []]);
+    expect(under.ports[0]?.counters.dropped.mirror).toBe(0);
+  });
+
+  it('changes the settings that are given', async () => {
+    const { send, under } = lab([{ pvid: 10, isIsolated: true }, { pvid: 20 }, { pvid: 10 }], { vlanAware: true });
+    expect(await send(0, frame(station(1), BROADCAST, 1))).toEqual([[], [], [1]]);
+    expect(under.setPort(1, { pvid: 10, isIsolated: true })).toBe(true);
+    expect(await send(0, frame(station(1), BROADCAST, 2))).toEqual([[], [], [2]]);
+    expect(under.setPort(0, { isIsolated: false })).toBe(true);
+    expect(await send(0, frame(station(1), BROADCAST, 3))).toEqual([[], [3], [3]]);
+    expect(under.setPort(9, {})).toBe(false);
+    expect(() => under.setPort(0, { pvid: 4095 })).toThrow(/a VLAN of 1 to 4094/);
+    expect(under.ports[0]?.settings).toEqual({ pvid: 10, isIsolated: false });
+  });
+
+  it('tells of a station that is at two ports in turn', async () => {
+    const { send, under, clock } = lab([{}, {}, {}]);
+    const told: unknown[] = [];
+    under.on('flapping', (event) => told.push(event));
+    for (let turn = 0; turn < 4; turn++) {
+      clock.nowMs += 100;
+      await send(turn % 2, frame(station(1), BROADCAST, turn));
+    }
+    expect(told).toEqual([{ vlan: 0, mac: station(1), port: 0, from: 1 }]);
+    expect(under.core.flaps).toBe(2);
+  });
+
   it('calms a storm, and lets the rest pass', async () => {
     const { send, under, clock } = lab([{ stormPacketsPerSec: 10 }, {}]);
     await send(1, frame(station(2), station(1), 0));
@@ -167,7 +241,7 @@ describe('PacketSwitch', () => {
   });
 
   it('refuses links that are none of Ethernet frames', () => {
-    const under = new PacketSwitch({ nowMs: () => 0, maxPorts: 1 });
+    const under = new PacketSwitch({ maxPorts: 1 });
     const [ip] = createLinkPair({ medium: 'ip' });
     expect(() => under.addPort(ip)).toThrow(expect.objectContaining({ code: 'VNIC_INVALID_ARGUMENT' }));
     const [first] = createLinkPair({ medium: 'ethernet' });

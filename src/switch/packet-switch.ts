@@ -5,74 +5,52 @@
  *
  *   runs      Neighbours in a batch that leave by the same one port are written together, unchanged and uncopied. Frames for
  *             several ports, or whose tag has to go or come, are written one by one; the latter from a copy.
+ *   super     Between links that carry super-packets these pass as they are. For a port that carries none they are cut up,
+ *             and what comes from such a port is put together.
  *   no waits  A port that takes nothing loses its own frames (`queue-full`) and nobody else's. Nothing is queued here beside what
  *             the links themselves hold.
- *   ports     come and go while it runs. One whose link ends is taken out, and what was learned there forgotten.
+ *   ports     come, go and change while it runs. One whose link ends is taken out, and what was learned there forgotten, as where
+ *             a link is down for a while.
+ *   mirror    A port shows what others carry, as they carry it, and takes no part in anything else.
  */
 
-import { invalidArgument, isVnicError, Listeners, type VnicError } from '../base/index.ts';
-import { PacketBatch, type PacketLink } from '../link/index.ts';
-import { SwitchCore, type SwitchCoreOptions, type SwitchDropReason, type SwitchPortSettings } from './switch-core.ts';
+import { invalidArgument, isVnicError, Listeners } from '../base/index.ts';
+import { type Clock, type PacketBatch, type PacketLink, systemClock } from '../link/index.ts';
+import { virtioNetHeaderLen } from '../wire/index.ts';
+import { Coalescer, Splitter } from './super-packets.ts';
+import { SwitchCore, TagForm } from './switch-core.ts';
+import { type MirrorSource, type OwnPort, type SwitchEvents, type SwitchPort, zeroCounters } from './switch-port.ts';
+import { checkPortSettings, type SwitchCoreOptions, type SwitchPortSettings } from './switch-settings.ts';
+import { TagWriter } from './tag-writer.ts';
 
 /** How a switch runs. */
 export interface PacketSwitchOptions extends SwitchCoreOptions {
-  /** Milliseconds of a clock that does not go back. */
-  nowMs(): number;
+  /** Default `systemClock`. */
+  readonly clock?: Clock;
 }
 
-/** Totals of a port. */
-export interface SwitchPortCounters {
-  /** Frames and bytes that came by it. */
-  readonly framesIn: number;
-  readonly bytesIn: number;
-  /** Frames and bytes that its link has taken. */
-  readonly framesOut: number;
-  readonly bytesOut: number;
-  /** Of those that came by it, the ones that did not pass; `queue-full`, of those that were to leave by it. */
-  readonly dropped: Readonly<Record<SwitchDropReason | 'queue-full', number>>;
-}
-
-/** A port of a running switch. */
-export interface SwitchPort {
-  readonly id: number;
-  readonly name: string;
-  readonly link: PacketLink;
-  readonly settings: SwitchPortSettings;
-  readonly counters: SwitchPortCounters;
-}
-
-/** What happens to a switch. */
-export interface SwitchEvents {
-  /** A port's link has ended; undefined when it was closed. */
-  portGone: { readonly port: SwitchPort; readonly error: VnicError | undefined };
-}
-
-type MutablePortCounters = { -readonly [Key in keyof SwitchPortCounters]: SwitchPortCounters[Key] } & {
-  dropped: Record<SwitchDropReason | 'queue-full', number>;
-};
-
-interface OwnPort extends SwitchPort {
-  readonly counters: MutablePortCounters;
-  stop(): void;
-}
-
-const MACS_LEN = 12;
-const TAG_LEN = 4;
-const COPY_LEN = 66_000;
+/** Of a frame that leaves by several ports, or with another tag. */
+const NO_RUN = -1;
+const FLAP_EVENT_MS = 1000;
 
 /** A switch at work. Closing it leaves the links open. */
 export class PacketSwitch implements AsyncDisposable {
   readonly core: SwitchCore;
-  readonly #nowMs: () => number;
+  readonly #clock: Clock;
   readonly #ports: (OwnPort | undefined)[] = [];
   readonly #events: Listeners<SwitchEvents> = new Listeners();
-  /** A frame with a tag more or less. */
-  readonly #copy = new PacketBatch({ capacity: 1, bytesLen: COPY_LEN });
+  readonly #tagged: TagWriter;
+  readonly #untagged: TagWriter;
+  #splitter: Splitter | undefined;
+  #coalescer: Coalescer | undefined;
+  #toldFlapMs = Number.NEGATIVE_INFINITY;
   #closed = false;
 
-  constructor({ nowMs, ...options }: PacketSwitchOptions) {
-    this.#nowMs = nowMs;
+  constructor({ clock = systemClock, ...options }: PacketSwitchOptions = {}) {
+    this.#clock = clock;
     this.core = new SwitchCore(options);
+    this.#tagged = new TagWriter(this.core.tagProtocol);
+    this.#untagged = new TagWriter(this.core.tagProtocol);
   }
 
   /** In the order of their numbers. */
@@ -87,28 +65,21 @@ export class PacketSwitch implements AsyncDisposable {
 
   /**
    * Makes a link a port.
-   * @throws VNIC_INVALID_ARGUMENT for a link of IP packets, one that carries super-packets, or one port too many; VNIC_READER_BUSY
+   * @throws VNIC_INVALID_ARGUMENT for a link of IP packets, settings out of range, or one port too many; VNIC_READER_BUSY
    */
   addPort(link: PacketLink, settings: SwitchPortSettings = {}, name: string = link.name): SwitchPort {
     const attempted = `make ${name} a port of a switch`;
     if (link.medium !== 'ethernet') throw invalidArgument(attempted, 'a link of Ethernet frames', 'IP packets');
-    if (link.offload) throw invalidArgument(attempted, 'a link without super-packets', 'one with them');
+    checkPortSettings(settings, attempted);
+    if (link.offload) this.#splitter ??= new Splitter();
+    if (link.offload) this.#coalescer ??= new Coalescer();
     const id = this.#closed ? -1 : this.core.addPort(settings);
     if (id < 0)
       throw invalidArgument(attempted, `at most ${this.core.targets.length} ports of an open switch`, 'one more');
-    const port: OwnPort = { id, name, link, settings, counters: zeroCounters(), stop: () => undefined };
+    const port = this.#newPort(id, name, link, settings);
     this.#ports[id] = port;
     try {
-      const stopReading = link.onBatch(
-        (batch) => this.#onBatch(port, batch),
-        // Stopping calls this as well.
-        (error) => link.closed && this.#onEnd(port, error),
-      );
-      const stopListening = link.on('gone', (error) => this.#onEnd(port, error));
-      port.stop = (): void => {
-        stopListening();
-        stopReading();
-      };
+      this.#listen(port);
     } catch (error) {
       this.#forget(port);
       throw error;
@@ -125,6 +96,48 @@ export class PacketSwitch implements AsyncDisposable {
     return true;
   }
 
+  /**
+   * Changes the settings that are given, and leaves the others. False when there is no port of that number.
+   * @throws VNIC_INVALID_ARGUMENT for settings out of range
+   */
+  setPort(id: number, settings: SwitchPortSettings): boolean {
+    const port = this.#ports[id];
+    if (port === undefined) return false;
+    checkPortSettings(settings, `set ${port.name}`);
+    port.settings = { ...port.settings, ...settings };
+    this.core.setPort(id, port.settings);
+    return true;
+  }
+
+  /**
+   * Has a port show what others carry; without any of them it is a port like others again.
+   * @throws VNIC_INVALID_ARGUMENT when one of the ports is not there, or is shown by and shows others at once
+   */
+  setMirror(to: number, from: readonly MirrorSource[]): void {
+    const attempted = `mirror to port ${to}`;
+    const output = this.#ports[to];
+    if (output === undefined) throw invalidArgument(attempted, 'a port that is there', to);
+    const isOutput = (port: OwnPort): boolean =>
+      this.#ports.some((one) => one !== undefined && [...one.mirrorsIn, ...one.mirrorsOut].includes(port));
+    if (output.mirrorsIn.length + output.mirrorsOut.length > 0 && from.length > 0)
+      throw invalidArgument(attempted, 'a port that no other shows', to);
+    for (const { port: id } of from) {
+      const source = this.#ports[id];
+      if (source === undefined || source === output || isOutput(source))
+        throw invalidArgument(attempted, 'other ports that are there and show none themselves', id);
+    }
+    for (const port of this.#ports) {
+      if (port === undefined) continue;
+      const shown = from.filter((one) => one.port === port.id).map(({ direction }) => direction);
+      const others = (list: readonly OwnPort[]): readonly OwnPort[] => list.filter((one) => one !== output);
+      const added = (...words: readonly string[]): readonly OwnPort[] =>
+        shown.some((word) => words.includes(word)) ? [output] : [];
+      port.mirrorsIn = [...others(port.mirrorsIn), ...added('in', 'both')];
+      port.mirrorsOut = [...others(port.mirrorsOut), ...added('out', 'both')];
+    }
+    this.core.setMirror(to, from.length > 0);
+  }
+
   /** Takes all ports out. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -136,6 +149,41 @@ export class PacketSwitch implements AsyncDisposable {
     return this.close();
   }
 
+  #newPort(id: number, name: string, link: PacketLink, settings: SwitchPortSettings): OwnPort {
+    const port: OwnPort = {
+      id,
+      name,
+      link,
+      settings,
+      isUp: true,
+      counters: zeroCounters(),
+      prefixLen: link.offload ? virtioNetHeaderLen : 0,
+      mirrorsIn: [],
+      mirrorsOut: [],
+      sink: (frames) => this.#write(port, frames, 0, frames.count),
+      stop: () => undefined,
+    };
+    return port;
+  }
+
+  #listen(port: OwnPort): void {
+    const { link } = port;
+    const stops = [
+      link.on('gone', (error) => this.#onEnd(port, error)),
+      link.on('up', () => this.#setUp(port, 'up')),
+      link.on('down', () => this.#setUp(port, 'down')),
+    ];
+    port.stop = (): void => {
+      for (const stop of stops) stop();
+    };
+    const stopReading = link.onBatch(
+      (batch) => this.#onBatch(port, batch),
+      // Stopping calls this as well.
+      (error) => link.closed && this.#onEnd(port, error),
+    );
+    stops.push(stopReading);
+  }
+
   #onEnd(port: OwnPort, error: unknown): void {
     if (this.#ports[port.id] !== port) return;
     this.#forget(port);
@@ -143,114 +191,129 @@ export class PacketSwitch implements AsyncDisposable {
     this.#events.emit('portGone', { port, error: isVnicError(error) ? error : undefined });
   }
 
+  #setUp(port: OwnPort, state: 'up' | 'down'): void {
+    port.isUp = state === 'up';
+    if (!port.isUp) this.core.fdb.flush(port.id);
+  }
+
   #forget(port: OwnPort): void {
     this.#ports[port.id] = undefined;
     this.core.removePort(port.id);
+    for (const other of this.#ports) {
+      if (other === undefined) continue;
+      other.mirrorsIn = other.mirrorsIn.filter((one) => one !== port);
+      other.mirrorsOut = other.mirrorsOut.filter((one) => one !== port);
+    }
   }
 
   /** Hot. */
   #onBatch(port: OwnPort, batch: PacketBatch): void {
     const { core } = this;
-    const nowMs = this.#nowMs();
+    const { counters, prefixLen } = port;
+    const flaps = core.flaps;
+    const nowMs = this.#clock.nowMs();
+    for (const mirror of port.mirrorsIn) this.#send(mirror, prefixLen, batch, 0, batch.count);
     let start = 0;
-    let current = -1;
+    let current = NO_RUN;
     for (let i = 0; i < batch.count; i++) {
-      const length = batch.length(i);
-      if (length === 0) continue;
-      port.counters.framesIn++;
-      port.counters.bytesIn += length;
-      const reason = core.forward(port.id, batch.bytes, batch.offset(i), length, nowMs);
-      const target =
-        reason === undefined && core.targetCount === 1 && this.#keepsTag() ? (core.targets[0] as number) : -1;
+      if (batch.length(i) === 0) continue;
+      const length = batch.length(i) - prefixLen;
+      counters.framesIn++;
+      counters.bytesIn += length;
+      const verdict = core.forward(port.id, batch.bytes, batch.offset(i) + prefixLen, length, nowMs);
+      const target = verdict === undefined ? this.#runTarget() : NO_RUN;
       if (target !== current) {
-        this.#writeRun(current, batch, start, i);
+        this.#sendRun(current, prefixLen, batch, start, i);
         start = i;
         current = target;
       }
-      if (reason !== undefined) port.counters.dropped[reason]++;
-      else if (target < 0) this.#writeEach(batch, i);
+      if (verdict === undefined) {
+        if (target === NO_RUN) this.#sendEach(prefixLen, batch, i);
+      } else if (verdict !== 'bpdu') counters.dropped[verdict]++;
     }
-    this.#writeRun(current, batch, start, batch.count);
+    this.#sendRun(current, prefixLen, batch, start, batch.count);
+    if (core.flaps !== flaps) this.#tellFlap(port, nowMs);
   }
 
-  /** Hot. True when the one target gets the frame as it is. */
-  #keepsTag(): boolean {
+  /** Hot. The one port that gets the frame as it is, or `NO_RUN`. */
+  #runTarget(): number {
     const { core } = this;
-    return core.vlan === 0 || core.leavesUntagged(core.targets[0] as number, core.vlan) !== core.isTagged;
+    const target = core.targets[0] as number;
+    return core.targetCount === 1 && this.#tagOf(target) === 'same' ? target : NO_RUN;
+  }
+
+  /** Hot. What becomes of the tag of the frame at a port. */
+  #tagOf(target: number): 'same' | 'tagged' | 'untagged' {
+    const { core } = this;
+    if (core.leavesTagged(target, core.vlan)) return core.tagForm === TagForm.tagged ? 'same' : 'tagged';
+    return core.tagForm === TagForm.none ? 'same' : 'untagged';
   }
 
   /** Hot. */
-  #writeRun(target: number, batch: PacketBatch, start: number, end: number): void {
-    const port = target < 0 ? undefined : this.#ports[target];
-    if (port !== undefined && end > start) this.#write(port, batch, start, end);
+  #sendRun(target: number, prefixLen: number, batch: PacketBatch, start: number, end: number): void {
+    const port = target === NO_RUN ? undefined : this.#ports[target];
+    if (port !== undefined && end > start) this.#send(port, prefixLen, batch, start, end);
   }
 
   /** To each target, with the tag that it wants. */
-  #writeEach(batch: PacketBatch, index: number): void {
+  #sendEach(prefixLen: number, batch: PacketBatch, index: number): void {
     const { core } = this;
+    let tagged: PacketBatch | undefined;
+    let untagged: PacketBatch | undefined;
     for (let i = 0; i < core.targetCount; i++) {
       const port = this.#ports[core.targets[i] as number];
       if (port === undefined) continue;
-      const isTagged = core.vlan !== 0 && !core.leavesUntagged(port.id, core.vlan);
-      if (core.vlan === 0 || isTagged === core.isTagged) this.#write(port, batch, index, index + 1);
-      else if (this.#copyFrame(batch, index, isTagged)) this.#write(port, this.#copy, 0, 1);
+      const tag = this.#tagOf(port.id);
+      if (tag === 'same') this.#send(port, prefixLen, batch, index, index + 1);
+      else if (tag === 'tagged') {
+        tagged ??= this.#copyOf(this.#tagged, batch, index, prefixLen, core.vlan);
+        this.#send(port, prefixLen, tagged, 0, tagged.count);
+      } else {
+        untagged ??= this.#copyOf(this.#untagged, batch, index, prefixLen, 0);
+        this.#send(port, prefixLen, untagged, 0, untagged.count);
+      }
     }
   }
 
-  /** A copy with a tag, or without. False for a frame that is too long for it. */
-  #copyFrame(batch: PacketBatch, index: number, isTagged: boolean): boolean {
-    const at = batch.offset(index);
-    const length = batch.length(index);
-    const copy = this.#copy;
-    copy.clear();
-    const to = copy.reserve(isTagged ? length + TAG_LEN : length - TAG_LEN);
-    if (to < 0) return false;
-    copy.bytes.set(batch.bytes.subarray(at, at + MACS_LEN), to);
-    const from = at + MACS_LEN + (isTagged ? 0 : TAG_LEN);
-    const body = to + MACS_LEN + (isTagged ? TAG_LEN : 0);
-    copy.bytes.set(batch.bytes.subarray(from, at + length), body);
-    if (isTagged) {
-      copy.bytes[to + MACS_LEN] = 0x81;
-      copy.bytes[to + MACS_LEN + 1] = 0x00;
-      copy.bytes[to + MACS_LEN + 2] = this.core.vlan >> 8;
-      copy.bytes[to + MACS_LEN + 3] = this.core.vlan & 0xff;
-    }
-    return true;
+  /** Empty when the frame is too long for a tag. */
+  #copyOf(writer: TagWriter, batch: PacketBatch, index: number, prefixLen: number, vlan: number): PacketBatch {
+    writer.write(batch, index, prefixLen, this.core.tagForm, vlan);
+    return writer.batch;
+  }
+
+  /** Hot. Frames as they came from a port with this header before them. */
+  #send(port: OwnPort, prefixLen: number, batch: PacketBatch, start: number, end: number): void {
+    if (port.prefixLen === prefixLen) this.#write(port, batch, start, end);
+    else if (prefixLen === 0) this.#coalescer?.coalesce(batch, start, end, port.sink);
+    else port.counters.dropped.malformed += this.#splitter?.split(batch, start, end, port.sink) ?? 0;
   }
 
   /** Hot. What is not taken is lost: nobody waits for a port. */
   #write(port: OwnPort, batch: PacketBatch, start: number, end: number): void {
-    if (port.link.closed) return;
+    const { link, counters, prefixLen } = port;
+    if (link.closed) return;
     try {
-      const taken = port.link.write(batch, start, end);
-      for (let i = start; i < start + taken; i++) {
+      const taken = start + link.write(batch, start, end);
+      for (let i = start; i < end; i++) {
         const length = batch.length(i);
-        if (length > 0) port.counters.framesOut++;
-        port.counters.bytesOut += length;
+        if (length === 0) continue;
+        if (i >= taken) counters.dropped['queue-full']++;
+        else {
+          counters.framesOut++;
+          counters.bytesOut += length - prefixLen;
+        }
       }
-      for (let i = start + taken; i < end; i++) if (batch.length(i) > 0) port.counters.dropped['queue-full']++;
     } catch (error) {
       // Its reader is told as well.
       if (!isVnicError(error, 'VNIC_DEVICE_GONE') && !isVnicError(error, 'VNIC_LINK_CLOSED')) throw error;
     }
+    for (const mirror of port.mirrorsOut) this.#send(mirror, prefixLen, batch, start, end);
   }
-}
 
-function zeroCounters(): MutablePortCounters {
-  return {
-    framesIn: 0,
-    bytesIn: 0,
-    framesOut: 0,
-    bytesOut: 0,
-    dropped: {
-      runt: 0,
-      'bad-source': 0,
-      reserved: 0,
-      vlan: 0,
-      storm: 0,
-      'same-port': 0,
-      'no-port': 0,
-      'queue-full': 0,
-    },
-  };
+  #tellFlap(port: OwnPort, nowMs: number): void {
+    if (nowMs - this.#toldFlapMs < FLAP_EVENT_MS) return;
+    this.#toldFlapMs = nowMs;
+    const { vlan, mac, from } = this.core.fdb.lastMove();
+    this.#events.emit('flapping', { vlan, mac, port: port.id, from });
+  }
 }

@@ -4,100 +4,106 @@
  *
  *   tags       Without `vlanAware` a frame passes as it is, whatever its tags, as of a kernel bridge without VLAN filtering. With it,
  *              a frame without a tag, or with a priority tag, is of the VLAN of its port (`pvid`), and one with a tag of VLAN
- *              is let in where the port has it; it leaves with a tag, but where it is the port's own VLAN.
- *   reserved   01:80:c2:00:00:01 to :0f is for the neighbour alone (802.1Q table 8-1). :00 passes, as long as no spanning tree is
- *              run here: others may look for loops with it.
+ *              is let in where the port has it; it leaves with a tag, but where it is the port's own VLAN. Only tags of
+ *              `vlanProtocol` count, so that those of customers are payload for a provider.
+ *   reserved   01:80:c2:00:00:01 to :0f is for the neighbour alone (802.1Q table 8-1; between providers table 8-2). :00 is for spanning tree,
+ *              and passes as long as none is run here: others may look for loops with it.
+ *   state      Spanning tree lets a port neither learn nor forward, learn alone, or both.
  */
 
-import { ForwardingDatabase, type ForwardingDatabaseOptions, NO_PORT } from './forwarding-database.ts';
+import { ForwardingDatabase, NO_PORT } from './forwarding-database.ts';
+import type { SwitchCoreOptions, SwitchDropReason, SwitchPortSettings } from './switch-settings.ts';
 
-/** How a port is. */
-export interface SwitchPortSettings {
-  /** VLAN of frames without a tag, 1 to 4094; default 1. With `vlanAware`. */
-  readonly pvid?: number;
-  /** Further VLANs, whose frames have a tag, or all. Default none. */
-  readonly vlans?: readonly number[] | 'all';
-  /** Frames do not go from one isolated port to another; default false. */
-  readonly isIsolated?: boolean;
-  /** Frames for many, or for a station that is not known, that are let in a second; default all. */
-  readonly stormPacketsPerSec?: number;
-}
+/** What spanning tree lets a port do (802.1D-2004 section 17.5). */
+export type SwitchPortState = 'discarding' | 'learning' | 'forwarding';
 
-/** How a switch is. */
-export interface SwitchCoreOptions extends ForwardingDatabaseOptions {
-  /** Ports at most, 1 to 4096; default 256. */
-  readonly maxPorts?: number;
-  /** Default false. */
-  readonly vlanAware?: boolean;
-  /** Learns nothing: every frame leaves by every other port. Default false. */
-  readonly isHub?: boolean;
-}
+/** What becomes of a frame: undefined when it leaves by `targets`; `bpdu` when it is for spanning tree. */
+export type SwitchVerdict = SwitchDropReason | 'bpdu' | undefined;
 
-/** Why a frame does not pass. */
-export type SwitchDropReason =
-  /** Shorter than its header. */
-  | 'runt'
-  /** A source address of a group. */
-  | 'bad-source'
-  /** A group address for the neighbour alone. */
-  | 'reserved'
-  /** Of a VLAN that the port does not have. */
-  | 'vlan'
-  /** More for many than the port may send. */
-  | 'storm'
-  /** Its station is at the port that it came by. */
-  | 'same-port'
-  /** No other port has it, or may have it. */
-  | 'no-port';
+/** Whether a frame has a tag of its VLAN: none, one that says nothing but its priority, or one. */
+export const TagForm = { none: 0, priority: 1, tagged: 2 } as const;
 
 interface Port {
-  readonly settings: SwitchPortSettings;
-  readonly pvid: number;
+  settings: SwitchPortSettings;
+  pvid: number;
   /** A bit a VLAN. */
-  readonly vlans: Uint32Array;
+  vlans: Uint32Array;
   tokens: number;
   refilledMs: number;
+  learns: boolean;
+  forwards: boolean;
+  isMirror: boolean;
 }
 
 const HEADER_LEN = 14;
 const TAG_LEN = 4;
 const DEFAULT_MAX_PORTS = 256;
 const MAX_VLAN = 4094;
+/** Bit n: 01:80:c2:00:00:0n passes between providers. */
+const PROVIDER_PASSES = 0xb801;
 
 /** The decisions of one switch. */
 export class SwitchCore {
   readonly fdb: ForwardingDatabase;
+  readonly vlanAware: boolean;
+  /** EtherType of the tags that count. */
+  readonly tagProtocol: number;
   /** After `forward`: the ports that the frame leaves by. */
   readonly targets: Int32Array;
   targetCount = 0;
-  /** After `forward`: the VLAN of the frame, 0 without `vlanAware`; and whether it has a tag of it. */
+  /** After `forward`: the VLAN of the frame, 0 without `vlanAware`; and a value of `TagForm`. */
   vlan = 0;
-  isTagged = false;
+  tagForm: number = TagForm.none;
   /** Stations that were seen at two ports in turn. */
   flaps = 0;
   readonly #ports: (Port | undefined)[] = [];
-  readonly #vlanAware: boolean;
   readonly #isHub: boolean;
+  readonly #passes: number;
+  #takesBpdus = false;
 
-  constructor({ maxPorts = DEFAULT_MAX_PORTS, vlanAware = false, isHub = false, ...fdb }: SwitchCoreOptions = {}) {
+  constructor(options: SwitchCoreOptions = {}) {
+    const { maxPorts = DEFAULT_MAX_PORTS, vlanAware = false, vlanProtocol = '802.1Q', isHub = false, ...fdb } = options;
     this.fdb = new ForwardingDatabase(fdb);
     this.targets = new Int32Array(maxPorts);
-    this.#vlanAware = vlanAware;
+    this.vlanAware = vlanAware;
+    this.tagProtocol = vlanProtocol === '802.1ad' ? 0x88a8 : 0x8100;
+    this.#passes = vlanProtocol === '802.1ad' ? PROVIDER_PASSES : 0x0001;
     this.#isHub = isHub;
   }
 
-  /** Adds a port; returns its number, the least that is free, or -1 when there are `maxPorts`. */
+  /** BPDUs are for a spanning tree here, and do not pass. */
+  takeBpdus(): void {
+    this.#takesBpdus = true;
+  }
+
+  /** Adds a port that forwards; returns its number, the least that is free, or -1 when there are `maxPorts`. */
   addPort(settings: SwitchPortSettings = {}): number {
     const free = this.#ports.indexOf(undefined);
     const id = free < 0 ? this.#ports.length : free;
     if (id >= this.targets.length) return -1;
-    const pvid = settings.pvid ?? 1;
-    const vlans = new Uint32Array(4096 / 32);
-    if (settings.vlans === 'all') vlans.fill(0xffff_ffff);
-    else for (const vlan of settings.vlans ?? []) addVlan(vlans, vlan);
-    addVlan(vlans, pvid);
-    this.#ports[id] = { settings, pvid, vlans, tokens: settings.stormPacketsPerSec ?? 0, refilledMs: 0 };
+    this.#ports[id] = {
+      settings,
+      pvid: settings.pvid ?? 1,
+      vlans: vlansOf(settings),
+      tokens: settings.stormPacketsPerSec ?? 0,
+      refilledMs: 0,
+      learns: true,
+      forwards: true,
+      isMirror: false,
+    };
     return id;
+  }
+
+  /** Gives a port other settings. What was learned there is forgotten when its VLANs change. */
+  setPort(id: number, settings: SwitchPortSettings): void {
+    const port = this.#ports[id];
+    if (port === undefined) return;
+    const vlans = vlansOf(settings);
+    const pvid = settings.pvid ?? 1;
+    const isSame = pvid === port.pvid && vlans.every((word, i) => word === port.vlans[i]);
+    if (!isSame) this.fdb.flush(id);
+    port.tokens = Math.min(port.tokens, settings.stormPacketsPerSec ?? 0);
+    Object.assign(port, { settings, pvid, vlans });
   }
 
   /** Takes a port out, with the stations that were learned there. */
@@ -106,20 +112,37 @@ export class SwitchCore {
     this.fdb.flush(id);
   }
 
-  /** True when a frame of this VLAN leaves by a port without a tag. */
-  leavesUntagged(port: number, vlan: number): boolean {
-    return this.#ports[port]?.pvid === vlan;
+  /** What spanning tree lets it do. */
+  setPortState(id: number, state: SwitchPortState): void {
+    const port = this.#ports[id];
+    if (port === undefined) return;
+    port.learns = state !== 'discarding';
+    port.forwards = state === 'forwarding';
+  }
+
+  /** A port that shows what others carry takes no part in anything else. */
+  setMirror(id: number, isMirror: boolean): void {
+    const port = this.#ports[id];
+    if (port === undefined || port.isMirror === isMirror) return;
+    port.isMirror = isMirror;
+    this.fdb.flush(id);
+  }
+
+  /** Hot. True when a frame of this VLAN leaves by a port with a tag. */
+  leavesTagged(port: number, vlan: number): boolean {
+    return this.vlanAware && this.#ports[port]?.pvid !== vlan;
   }
 
   /** Hot. Learns from a frame that came by a port and fills `targets`; or says why it does not pass. */
-  forward(port: number, bytes: Uint8Array, at: number, length: number, nowMs: number): SwitchDropReason | undefined {
+  forward(port: number, bytes: Uint8Array, at: number, length: number, nowMs: number): SwitchVerdict {
     this.targetCount = 0;
     const ingress = this.#ports[port];
     if (ingress === undefined || length < HEADER_LEN) return 'runt';
-    if (((bytes[at + 6] as number) & 1) === 1) return 'bad-source';
-    if (isReserved(bytes, at)) return 'reserved';
+    const refused = this.#admit(ingress, bytes, at);
+    if (refused !== undefined) return refused;
     if (!this.#classify(ingress, bytes, at, length)) return 'vlan';
     if (!this.#isHub && this.fdb.learn(this.vlan, bytes, at + 6, port, nowMs) === 'flapping') this.flaps++;
+    if (!ingress.forwards) return 'blocked';
     const isGroup = ((bytes[at] as number) & 1) === 1;
     const known = isGroup || this.#isHub ? NO_PORT : this.fdb.find(this.vlan, bytes, at, nowMs);
     if (known === port) return 'same-port';
@@ -128,6 +151,23 @@ export class SwitchCore {
       this.targets[this.targetCount++] = known;
       return undefined;
     }
+    return this.#flood(port, ingress, nowMs);
+  }
+
+  /** Hot. Whether a frame is for the switch to look at. */
+  #admit(ingress: Port, bytes: Uint8Array, at: number): SwitchVerdict {
+    if (((bytes[at + 6] as number) & 1) === 1) return 'bad-source';
+    if (ingress.isMirror) return 'mirror';
+    if (isForBridges(bytes, at)) {
+      const last = bytes[at + 5] as number;
+      if (last === 0 && this.#takesBpdus) return 'bpdu';
+      if (((this.#passes >>> last) & 1) === 0) return 'reserved';
+    }
+    return ingress.learns ? undefined : 'blocked';
+  }
+
+  /** Hot. */
+  #flood(port: number, ingress: Port, nowMs: number): SwitchDropReason | undefined {
     if (!this.#takeToken(ingress, nowMs)) return 'storm';
     for (let id = 0; id < this.#ports.length; id++) {
       if (id !== port && this.#reaches(ingress, id)) this.targets[this.targetCount++] = id;
@@ -136,22 +176,33 @@ export class SwitchCore {
   }
 
   /** Hot. */
-  #classify({ pvid, vlans }: Port, bytes: Uint8Array, at: number, length: number): boolean {
+  #classify({ pvid, vlans, settings }: Port, bytes: Uint8Array, at: number, length: number): boolean {
     this.vlan = 0;
-    this.isTagged = false;
-    if (!this.#vlanAware) return true;
-    const hasTag = bytes[at + 12] === 0x81 && bytes[at + 13] === 0x00 && length >= HEADER_LEN + TAG_LEN;
-    const vlan = hasTag ? (((bytes[at + 14] as number) & 0x0f) << 8) | (bytes[at + 15] as number) : 0;
-    this.isTagged = hasTag;
-    this.vlan = vlan === 0 ? pvid : vlan;
+    this.tagForm = TagForm.none;
+    if (!this.vlanAware) return true;
+    this.vlan = pvid;
+    if (this.#hasTag(bytes, at, length) && !settings.isTunnel) {
+      const vlan = (((bytes[at + 14] as number) & 0x0f) << 8) | (bytes[at + 15] as number);
+      this.tagForm = vlan === 0 ? TagForm.priority : TagForm.tagged;
+      if (vlan !== 0) this.vlan = vlan;
+    }
     return this.vlan <= MAX_VLAN && hasVlan(vlans, this.vlan);
+  }
+
+  /** Hot. */
+  #hasTag(bytes: Uint8Array, at: number, length: number): boolean {
+    const { tagProtocol } = this;
+    return (
+      bytes[at + 12] === tagProtocol >> 8 && bytes[at + 13] === (tagProtocol & 0xff) && length >= HEADER_LEN + TAG_LEN
+    );
   }
 
   /** Hot. */
   #reaches(ingress: Port, id: number): boolean {
     const egress = this.#ports[id];
-    if (egress === undefined || (ingress.settings.isIsolated && egress.settings.isIsolated)) return false;
-    return !this.#vlanAware || hasVlan(egress.vlans, this.vlan);
+    if (egress === undefined || !egress.forwards || egress.isMirror) return false;
+    if (ingress.settings.isIsolated && egress.settings.isIsolated) return false;
+    return !this.vlanAware || hasVlan(egress.vlans, this.vlan);
   }
 
   /** Hot. A bucket of a second's worth. */
@@ -166,16 +217,24 @@ export class SwitchCore {
   }
 }
 
-function isReserved(bytes: Uint8Array, at: number): boolean {
+/** 01:80:c2:00:00:00 to :0f. */
+function isForBridges(bytes: Uint8Array, at: number): boolean {
   return (
     bytes[at] === 0x01 &&
     bytes[at + 1] === 0x80 &&
     bytes[at + 2] === 0xc2 &&
     bytes[at + 3] === 0 &&
     bytes[at + 4] === 0 &&
-    ((bytes[at + 5] as number) & 0xf0) === 0 &&
-    bytes[at + 5] !== 0
+    ((bytes[at + 5] as number) & 0xf0) === 0
   );
+}
+
+function vlansOf({ pvid = 1, vlans: list = [] }: SwitchPortSettings): Uint32Array {
+  const vlans = new Uint32Array(4096 / 32);
+  if (list === 'all') vlans.fill(0xffff_ffff);
+  else for (const vlan of list) addVlan(vlans, vlan);
+  addVlan(vlans, pvid);
+  return vlans;
 }
 
 function addVlan(vlans: Uint32Array, vlan: number): void {

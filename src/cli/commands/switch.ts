@@ -79,7 +79,6 @@ async function run(ends: readonly string[], options: SwitchOptions): Promise<voi
   const settings = settingsOf(ends.length, options);
   const { PacketSwitch } = await import('../../switch/index.ts');
   const under = new PacketSwitch({
-    nowMs: () => performance.now(),
     vlanAware: options.access !== undefined || options.trunk !== undefined,
     ...(options.hub && { isHub: true }),
     ...(options.ageing !== undefined && { ageingMs: options.ageing * 1000 }),
