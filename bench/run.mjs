@@ -36,6 +36,7 @@ const order = [
   'udp',
   'link',
   'tunnel',
+  'switch',
   'aead',
   'apply',
 ];

@@ -40,10 +40,10 @@ static inline double cpu(void)
 	       (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
 }
 
-/* A TUN device without packet information; `file` takes O_NONBLOCK, `device` IFF_VNET_HDR and IFF_MULTI_QUEUE. */
-static inline int open_tun(const char *name, int file, int device)
+/* A device without packet information; `file` takes O_NONBLOCK, `device` IFF_TUN or IFF_TAP, IFF_VNET_HDR, IFF_MULTI_QUEUE. */
+static inline int open_device(const char *name, int file, int device)
 {
-	struct ifreq request = {.ifr_flags = (short)(IFF_TUN | IFF_NO_PI | device)};
+	struct ifreq request = {.ifr_flags = (short)(IFF_NO_PI | device)};
 	int fd = open("/dev/net/tun", O_RDWR | file);
 	unsigned offload = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
 
@@ -58,6 +58,11 @@ static inline int open_tun(const char *name, int file, int device)
 		exit(1);
 	}
 	return fd;
+}
+
+static inline int open_tun(const char *name, int file, int device)
+{
+	return open_device(name, file, IFF_TUN | device);
 }
 
 /* Turns an ICMPv4 echo request into its reply in place; 0 for anything else. */

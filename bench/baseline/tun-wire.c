@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The baseline of the wire bench: what one TUN device is sent, the other hands back to the kernel, both ways,
- * packet by packet.   tun-wire NAME NAME [vnet]
- * With `vnet` the devices carry super-packets behind a virtio-net header, which pass untouched.
+ * The baseline of the wire and switch benches: what one device is sent, the other hands back to the kernel, both ways,
+ * packet by packet.   tun-wire NAME NAME [vnet] [tap]
+ * With `vnet` the devices carry super-packets behind a virtio-net header, which pass untouched. With `tap` they are TAP devices, and
+ * this is a hub of two ports.
  */
 #include "common.h"
 
@@ -29,13 +30,19 @@ static int pass(int from, int to)
 
 int main(int argc, char **argv)
 {
-	int vnet = argc > 3 && strcmp(argv[3], "vnet") == 0;
+	int vnet = 0, kind = IFF_TUN;
 	struct pollfd ready[2];
 
 	if (argc < 3)
 		return 2;
+	for (int i = 3; i < argc; i++) {
+		if (strcmp(argv[i], "vnet") == 0)
+			vnet = IFF_VNET_HDR;
+		if (strcmp(argv[i], "tap") == 0)
+			kind = IFF_TAP;
+	}
 	for (int i = 0; i < 2; i++) {
-		ready[i].fd = open_tun(argv[i + 1], O_NONBLOCK, vnet ? IFF_VNET_HDR : 0);
+		ready[i].fd = open_device(argv[i + 1], O_NONBLOCK, kind | vnet);
 		ready[i].events = POLLIN;
 	}
 	for (;;) {

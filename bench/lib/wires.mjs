@@ -67,6 +67,30 @@ export function byKernel() {
   return { name: 'veth, in the kernel', command: undefined };
 }
 
+/** Two TAP devices joined by a program, each a host of its own. */
+export const byHubInC = (name, ...flags) => ({
+  name,
+  command: [baselineProgram('tun-wire'), near.name, far.name, 'tap', ...flags],
+});
+
+/** The command `vnic switch`, its devices with these options of an end. */
+export function bySwitch(name, options = '') {
+  const ends = [near, far].map((end) => `tap:${end.name}${options}`);
+  return { name, command: [process.execPath, inRoot('dist/cli/main.js'), 'switch', '--quiet', ...ends] };
+}
+
+/** `vde_switch`, which ends with its standard input. */
+export function byVdeSwitch(folder) {
+  const missing = findProgram('vde_switch') === undefined ? 'which is not installed' : undefined;
+  const command = ['vde_switch', '-sock', folder, '-tap', near.name, '-tap', far.name];
+  return { name: 'vde_switch', command, stdin: 'pipe', missing };
+}
+
+/** Two veth pairs and a bridge of the kernel, without any program. */
+export function byBridge() {
+  return { name: 'bridge of the kernel, over veth', command: undefined, bridge: 'wireBr' };
+}
+
 /** Makes the far namespace with a server of iperf3 for as long as `work()` takes. */
 export async function withFarEnd(work) {
   ip('netns', 'add', far.namespace);
@@ -82,9 +106,11 @@ export async function withFarEnd(work) {
 /** Runs a wire on processor 1 for as long as `work(wire)` takes; without a program, `wire` is undefined. */
 export async function withWire(kind, work, { mtu = 1500 } = {}) {
   const wire =
-    kind.command && pinned(1, kind.command, { stdio: ['ignore', 'ignore', 'inherit', ...(kind.ipc ? ['ipc'] : [])] });
+    kind.command &&
+    pinned(1, kind.command, { stdio: [kind.stdin ?? 'ignore', 'ignore', 'inherit', ...(kind.ipc ? ['ipc'] : [])] });
   try {
-    if (wire === undefined) ip('link', 'add', near.name, 'type', 'veth', 'peer', 'name', far.name);
+    if (kind.bridge) makeBridge(kind.bridge);
+    else if (wire === undefined) ip('link', 'add', near.name, 'type', 'veth', 'peer', 'name', far.name);
     await until(() => linkExists(near.name) && linkExists(far.name));
     ip('link', 'set', far.name, 'netns', far.namespace);
     setUp([], near, mtu);
@@ -93,9 +119,25 @@ export async function withWire(kind, work, { mtu = 1500 } = {}) {
     return await work(wire);
   } finally {
     if (wire === undefined) ip('link', 'delete', near.name);
+    if (kind.bridge) removeBridge(kind.bridge);
     await wire?.stop();
     await until(() => !linkExists(near.name));
   }
+}
+
+function makeBridge(bridge) {
+  ip('link', 'add', bridge, 'type', 'bridge', 'forward_delay', '0', 'stp_state', '0');
+  ip('link', 'set', bridge, 'up');
+  for (const { name } of [near, far]) {
+    ip('link', 'add', name, 'type', 'veth', 'peer', 'name', `${name}P`);
+    ip('link', 'set', `${name}P`, 'master', bridge, 'up');
+  }
+}
+
+function removeBridge(bridge) {
+  // The far end of the other pair is in the far namespace.
+  ip('link', 'delete', `${far.name}P`);
+  ip('link', 'delete', bridge);
 }
 
 function setUp(namespace, { name, address }, mtu) {

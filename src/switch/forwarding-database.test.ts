@@ -50,6 +50,15 @@ describe('ForwardingDatabase', () => {
     expect(fdb.find(0, mac(1), 0, 9000)).toBe(1);
   });
 
+  it.each([2 ** 31 + 1, 2 ** 32 + 500, 2 ** 33 + 500])('knows nobody again after %i ms', (later) => {
+    const fdb = new ForwardingDatabase({ ageingMs: 1000 });
+    fdb.learn(0, mac(1), 0, 1, 400);
+    fdb.learn(0, mac(2), 0, 1, later);
+    expect(fdb.find(0, mac(1), 0, later)).toBe(NO_PORT);
+    fdb.learn(0, mac(3), 0, 1, 2 ** 32 + 2 ** 31);
+    expect(fdb.find(0, mac(1), 0, 2 ** 32 + 500)).toBe(NO_PORT);
+  });
+
   it('learns no group address', () => {
     const fdb = new ForwardingDatabase();
     fdb.learn(0, Uint8Array.of(1, 0, 0x5e, 0, 0, 1), 0, 1, 0);

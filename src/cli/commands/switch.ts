@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 
 import { formatMac, invalidArgument } from '../../base/index.ts';
-import { type CarrierEvent, type OpenEnd, openEnd, parseEnd } from '../../ends/index.ts';
+import { type CarrierEvent, carriesSuperPackets, type OpenEnd, openEnd, parseEnd } from '../../ends/index.ts';
 import type { PacketSwitch, SwitchPort, SwitchPortSettings } from '../../switch/index.ts';
 import { pointAtMistake } from '../end-mistake.ts';
 import { interruption } from '../interruption.ts';
@@ -110,7 +110,12 @@ async function run(ends: readonly string[], options: SwitchOptions): Promise<voi
 async function open(text: string, options: SwitchOptions): Promise<OpenEnd> {
   try {
     const spec = parseEnd(text);
-    return await openEnd(spec, { medium: 'ethernet', once: false, onEvent: (event) => tell(event, options) });
+    return await openEnd(spec, {
+      medium: 'ethernet',
+      once: false,
+      superPackets: carriesSuperPackets(spec),
+      onEvent: (event) => tell(event, options),
+    });
   } catch (error) {
     pointAtMistake(error);
     throw error;
