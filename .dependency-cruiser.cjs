@@ -58,6 +58,8 @@ const layers = {
     'state',
     'identity',
     'tunnel',
+    'middleware',
+    'switch',
   ],
   tunnel: [
     'ends',

@@ -21,7 +21,7 @@ import { isVnicError, VnicError } from '../base/index.ts';
 import { runtimeDirectory } from '../journal/index.ts';
 import { runKey } from './run-file.ts';
 
-/** What can be asked, each with what answers: plain data, at once. */
+/** What can be asked, each with what answers: plain data, or a promise of it. */
 export type ControlHandlers = Readonly<Record<string, (request: Readonly<Record<string, unknown>>) => unknown>>;
 
 /** Limits of a socket. */
@@ -91,29 +91,36 @@ export async function openControlSocket(
 function serve(socket: Socket, handlers: ControlHandlers, limits: ControlLimits): void {
   const { requestLen = 4096, pendingLen = 4 * 1024 * 1024, idleMs = 60_000 } = limits;
   let pending = Buffer.alloc(0);
-  socket.on('error', () => undefined).setTimeout(idleMs, () => socket.destroy());
+  let isBusy = false;
+  const next = (): void => {
+    const end = pending.indexOf(LF);
+    if ((end < 0 ? pending.length : end) > requestLen) socket.destroy();
+    if (end < 0 || isBusy || socket.destroyed) return;
+    const line = pending.toString('utf8', 0, end);
+    pending = pending.subarray(end + 1);
+    isBusy = true;
+    socket.pause();
+    void answer(line, handlers).then((answered) => {
+      isBusy = false;
+      if (socket.destroyed) return;
+      socket.resume().write(`${JSON.stringify(answered)}\n`);
+      if (socket.writableLength > pendingLen) socket.destroy();
+      next();
+    });
+  };
+  socket.on('error', () => undefined).setTimeout(idleMs, () => isBusy || socket.destroy());
   socket.on('data', (chunk: Buffer) => {
     pending = Buffer.concat([pending, chunk]);
-    for (let end = pending.indexOf(LF); end >= 0 && !socket.destroyed; end = pending.indexOf(LF)) {
-      const line = pending.subarray(0, end);
-      pending = pending.subarray(end + 1);
-      if (line.length > requestLen) {
-        socket.destroy();
-        return;
-      }
-      socket.write(`${JSON.stringify(answer(line.toString('utf8'), handlers))}\n`);
-      if (socket.writableLength > pendingLen) socket.destroy();
-    }
-    if (pending.length > requestLen) socket.destroy();
+    next();
   });
 }
 
-function answer(line: string, handlers: ControlHandlers): object {
+async function answer(line: string, handlers: ControlHandlers): Promise<object> {
   try {
     const request: unknown = JSON.parse(line);
     const ask = typeof request === 'object' && request !== null && 'ask' in request ? request.ask : undefined;
     const handler = typeof ask === 'string' && Object.hasOwn(handlers, ask) ? handlers[ask] : undefined;
-    if (handler !== undefined) return { answer: handler(request as Readonly<Record<string, unknown>>) };
+    if (handler !== undefined) return { answer: await handler(request as Readonly<Record<string, unknown>>) };
   } catch (error) {
     if (isVnicError(error)) return { error: { code: error.code, message: error.message, hint: error.hint } };
     if (!(error instanceof SyntaxError)) throw error;

@@ -48,5 +48,22 @@ export { Runner, type RunnerOptions } from './runner.ts';
 export { RunnerSet } from './runner-set.ts';
 export { type ServiceFileOptions, type ServiceNeeds, serviceNeeds } from './service-files.ts';
 export { Supervisor, type SupervisorOptions, type SupervisorState, type SupervisorStatus } from './supervisor.ts';
+export {
+  connectSwitch,
+  type NumberedNote,
+  openSwitchControl,
+  type SwitchControl,
+  switchControlPath,
+  switchNames,
+} from './switch-control.ts';
+export {
+  type SwitchNote,
+  SwitchOfEnds,
+  type SwitchOfEndsOptions,
+  type SwitchPortSpec,
+  type SwitchPortStatus,
+  type SwitchStation,
+  type SwitchStatus,
+} from './switch-of-ends.ts';
 export { systemdUnit } from './systemd-unit.ts';
 export type { TunnelClientDetail, TunnelDetail } from './tunnel-runnable.ts';

@@ -17,6 +17,7 @@
 import { invalidArgument, isVnicError, Listeners } from '../base/index.ts';
 import { type Clock, type PacketBatch, type PacketLink, systemClock } from '../link/index.ts';
 import { virtioNetHeaderLen } from '../wire/index.ts';
+import type { ForwardingEntry } from './forwarding-database.ts';
 import { Coalescer, Splitter } from './super-packets.ts';
 import { SwitchCore, TagForm } from './switch-core.ts';
 import { type MirrorSource, type OwnPort, type SwitchEvents, type SwitchPort, zeroCounters } from './switch-port.ts';
@@ -56,6 +57,11 @@ export class PacketSwitch implements AsyncDisposable {
   /** In the order of their numbers. */
   get ports(): readonly SwitchPort[] {
     return this.#ports.flatMap((port) => port ?? []);
+  }
+
+  /** What it has learned, in no order. */
+  stations(): ForwardingEntry[] {
+    return [...this.core.fdb.entries(this.#clock.nowMs())];
   }
 
   /** Adds a handler; the returned function removes it. */
@@ -155,7 +161,8 @@ export class PacketSwitch implements AsyncDisposable {
       name,
       link,
       settings,
-      isUp: true,
+      // A link over streams knows whether it has one.
+      isUp: !('isUp' in link) || link.isUp !== false,
       counters: zeroCounters(),
       prefixLen: link.offload ? virtioNetHeaderLen : 0,
       mirrorsIn: [],

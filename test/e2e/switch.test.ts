@@ -104,7 +104,7 @@ describe('vnic switch', () => {
     [['tun:t0'], /IP packets|Ethernet/],
     [['tap:e1', '--access', '2:10'], /no port 2/],
     [['tap:e1', '--access', '1:4095'], /--access/],
-    [['tap:e1', '--access', '10'], /PORT:VLAN/],
+    [['tap:e1', '--access', '10'], /of which port/],
     [['tap:e1', 'tepid:x'], /no kind of end/],
   ])('%j is refused, and nothing is left', async (args, text) => {
     const { status, stderr } = await startVnic(['switch', ...args]).end();
