@@ -1,6 +1,7 @@
 /** Codecs: one file per header, bytes in, view or fields or drop reason out. Pure; imports `base` only. */
 
 export * from './arp.ts';
+export * from './bpdu.ts';
 export { putU16, putU32, u8, u16, u32 } from './bytes.ts';
 export * from './checksum.ts';
 export * from './describe.ts';
