@@ -85,6 +85,11 @@ async function show(ask: Ask, name: string, what: 'rates' | 'totals', { json }: 
     status.flaps === 0 ? '' : `, ${status.flaps} times one at two ports in turn`,
     status.evicted === 0 ? '' : `, ${status.evicted} had to make room`,
   ];
+  if (status.spanningTree !== undefined) {
+    const { bridgeId, rootId, rootPort, rootPathCost, topologyChanges } = status.spanningTree;
+    const way = rootPort === undefined ? 'this switch' : `by port ${rootPort}, cost ${rootPathCost}`;
+    print(`bridge ${bridgeId}, root ${rootId} (${way}), ${topologyChanges} topology changes`);
+  }
   print(`${style('bold', printable(name))}: ${status.ports.length} ports, ${status.stations} stations${more.join('')}`);
 }
 

@@ -27,6 +27,10 @@ export interface PortFlags {
   readonly tunnelPort?: readonly OfPort<boolean>[];
   readonly isolated?: readonly OfPort<boolean>[];
   readonly storm?: readonly OfPort<number>[];
+  readonly cost?: readonly OfPort<number>[];
+  readonly portPriority?: readonly OfPort<number>[];
+  readonly edge?: readonly OfPort<boolean>[];
+  readonly bpduGuard?: readonly OfPort<boolean>[];
   readonly impair?: readonly OfPort<string>[];
   readonly shape?: readonly OfPort<string>[];
   readonly mirror?: readonly MirrorOption[];
@@ -62,6 +66,22 @@ export function addPortOptions(command: Command): Command {
         ofPort(wholeNumber(1, 1e9)),
       ),
     )
+    .addOption(
+      repeatableOption(
+        '--cost <[port:]cost>',
+        'spanning tree: what the way by the port costs; default 20000',
+        ofPort(wholeNumber(1, 200_000_000)),
+      ),
+    )
+    .addOption(
+      repeatableOption(
+        '--port-priority <[port:]priority>',
+        'spanning tree: which of equal ports is better, a multiple of 16; default 128',
+        ofPort(wholeNumber(0, 240)),
+      ),
+    )
+    .addOption(repeatableOption('--edge <port>', 'spanning tree: no bridge is behind the port', flagOfPort))
+    .addOption(repeatableOption('--bpdu-guard <port>', 'spanning tree: a BPDU shuts the port', flagOfPort))
     .addOption(
       repeatableOption(
         '--mirror <ports:port>',
@@ -121,7 +141,8 @@ export function wantsVlans({ access, trunk, tunnelPort }: PortFlags): boolean {
 
 /** @throws VNIC_INVALID_ARGUMENT when an option names no port, or one that there is not */
 export function checkPortNumbers(flags: PortFlags, count: number): void {
-  const all = [flags.access, flags.trunk, flags.tunnelPort, flags.isolated, flags.impair, flags.shape].flatMap(
+  const { access, trunk, tunnelPort, isolated, cost, portPriority, edge, bpduGuard, impair, shape } = flags;
+  const all = [access, trunk, tunnelPort, isolated, cost, portPriority, edge, bpduGuard, impair, shape].flatMap(
     (list): readonly OfPort<unknown>[] => list ?? [],
   );
   if (all.some(({ port }) => port === undefined)) {
@@ -146,6 +167,10 @@ export function settingsOfPort(flags: PortFlags, port: number | 'one'): SwitchPo
   const vlans = ofThis(flags.trunk, port);
   const isTunnel = ofThis(flags.tunnelPort, port);
   const isIsolated = ofThis(flags.isolated, port);
+  const pathCost = ofThis(flags.cost, port);
+  const stpPriority = ofThis(flags.portPriority, port);
+  const isEdge = ofThis(flags.edge, port);
+  const bpduGuard = ofThis(flags.bpduGuard, port);
   const storm = ofThis(flags.storm, port) ?? flags.storm?.find((one) => one.port === undefined)?.value;
   return {
     ...(pvid !== undefined && { pvid }),
@@ -153,6 +178,10 @@ export function settingsOfPort(flags: PortFlags, port: number | 'one'): SwitchPo
     ...(isTunnel !== undefined && { isTunnel }),
     ...(isIsolated !== undefined && { isIsolated }),
     ...(storm !== undefined && { stormPacketsPerSec: storm }),
+    ...(pathCost !== undefined && { pathCost }),
+    ...(stpPriority !== undefined && { stpPriority }),
+    ...(isEdge !== undefined && { isEdge }),
+    ...(bpduGuard !== undefined && { bpduGuard }),
   };
 }
 

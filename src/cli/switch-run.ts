@@ -1,5 +1,7 @@
 /** A switch that runs until it is stopped. */
 
+import { randomBytes } from 'node:crypto';
+
 import { isVnicError } from '../base/index.ts';
 import { parseEnd } from '../ends/index.ts';
 import {
@@ -29,6 +31,10 @@ export interface SwitchRunFlags extends PortFlags {
   readonly name?: string;
   readonly control?: false;
   readonly vlanProtocol?: '802.1Q' | '802.1ad';
+  readonly stp?: true | number;
+  readonly helloTime?: number;
+  readonly forwardDelay?: number;
+  readonly maxAge?: number;
   readonly hub?: true;
   readonly ageing?: number;
   readonly stations?: number;
@@ -83,14 +89,30 @@ function portOf(text: string, flags: PortFlags, port: number): SwitchPortSpec {
 }
 
 function optionsOf(flags: SwitchRunFlags): PacketSwitchOptions {
-  const { hub, ageing, stations, vlanProtocol } = flags;
+  const { hub, ageing, stations, vlanProtocol, stp, helloTime, forwardDelay, maxAge } = flags;
   return {
+    ...(stp !== undefined && {
+      spanningTree: {
+        mac: ownMac(),
+        ...(typeof stp === 'number' && { priority: stp }),
+        ...(helloTime !== undefined && { helloTime }),
+        ...(forwardDelay !== undefined && { forwardDelay }),
+        ...(maxAge !== undefined && { maxAge }),
+      },
+    }),
     vlanAware: wantsVlans(flags) || vlanProtocol !== undefined,
     ...(vlanProtocol !== undefined && { vlanProtocol }),
     ...(hub && { isHub: true }),
     ...(ageing !== undefined && { ageingMs: ageing * 1000 }),
     ...(stations !== undefined && { capacity: stations }),
   };
+}
+
+/** A locally administered address, by chance: a switch has none of its own. */
+function ownMac(): Uint8Array {
+  const mac = randomBytes(6);
+  mac[0] = ((mac[0] as number) & 0xfc) | 0x02;
+  return mac;
 }
 
 /** Without a name that was asked for, it runs uncontrolled where there is no place for a socket. */
@@ -152,6 +174,8 @@ export function noteLine(note: SwitchNote): string {
       const why = note.error === undefined ? 'it has ended' : printable(note.error.reason);
       return `${style('yellow', 'gone', process.stderr)}    port ${note.port}, ${printable(note.name)}: ${why}`;
     }
+    case 'spanning-tree':
+      return `tree    port ${note.port}, ${printable(note.name)}: ${note.role}, ${note.state}`;
     case 'flapping': {
       const where = `${note.mac}${note.vlan === 0 ? '' : ` of VLAN ${note.vlan}`}`;
       return `${style('yellow', 'flaps', process.stderr)}   ${where} is at ports ${note.from} and ${note.port} in turn: a loop, or two of one address`;

@@ -44,9 +44,13 @@ function vlans({ settings: { pvid = 1, vlans: list = [] } }: SwitchPortStatus): 
   return [pvid, ...list.map((vlan) => `${vlan}t`)].join(', ');
 }
 
-function remarks({ settings, superPackets, mirrors }: SwitchPortStatus): string {
+function remarks({ settings, superPackets, mirrors, spanningTree }: SwitchPortStatus): string {
   const words = [
     settings.isIsolated ? 'isolated' : '',
+    spanningTree === undefined ? '' : `${spanningTree.role} ${spanningTree.state}`,
+    spanningTree?.isEdge ? 'edge' : '',
+    spanningTree?.isLegacy ? 'STP of 1998' : '',
+    spanningTree?.isGuarded ? 'shut by a BPDU' : '',
     settings.isTunnel ? 'tunnel port' : '',
     settings.stormPacketsPerSec === undefined ? '' : `storm ${settings.stormPacketsPerSec}/s`,
     superPackets ? 'super-packets' : '',

@@ -12,6 +12,8 @@ import {
   type MirrorSource,
   PacketSwitch,
   type PacketSwitchOptions,
+  type SpanningTreePortStatus,
+  type SpanningTreeStatus,
   type SwitchPort,
   type SwitchPortSettings,
 } from '../switch/index.ts';
@@ -34,6 +36,13 @@ export type SwitchNote =
   | CarrierEvent
   | { readonly event: 'port-added' | 'port-removed'; readonly port: number; readonly name: string }
   | { readonly event: 'port-gone'; readonly port: number; readonly name: string; readonly error?: VnicError }
+  | {
+      readonly event: 'spanning-tree';
+      readonly port: number;
+      readonly name: string;
+      readonly role: string;
+      readonly state: string;
+    }
   | {
       readonly event: 'flapping';
       readonly vlan: number;
@@ -60,6 +69,8 @@ export interface SwitchPortStatus {
   readonly bitsOutPerSec: number;
   /** By reason; those that have occurred. */
   readonly dropped: Readonly<Record<string, number>>;
+  /** Where spanning tree is run. */
+  readonly spanningTree?: SpanningTreePortStatus;
   /** What the port shows, if it is a mirror. */
   readonly mirrors?: readonly MirrorSource[];
 }
@@ -67,6 +78,8 @@ export interface SwitchPortStatus {
 /** A switch, as plain data. */
 export interface SwitchStatus {
   readonly vlanAware: boolean;
+  /** Where it is run; its root port is numbered from 1. */
+  readonly spanningTree?: SpanningTreeStatus;
   readonly ports: readonly SwitchPortStatus[];
   readonly stations: number;
   /** Stations that were seen at two ports in turn, and those that had to make room. */
@@ -115,6 +128,9 @@ export class SwitchOfEnds implements AsyncDisposable {
       void this.#closeEnd(port.id);
       this.#onNote({ event: 'port-gone', port: port.id + 1, name: port.name, ...(error && { error }) });
     });
+    this.under.on('spanningTree', ({ port, role, state }) =>
+      this.#onNote({ event: 'spanning-tree', port: port.id + 1, name: port.name, role, state }),
+    );
     this.under.on('flapping', ({ vlan, mac, port, from }) =>
       this.#onNote({ event: 'flapping', vlan, mac: formatMac(mac), port: port + 1, from: from + 1 }),
     );
@@ -179,8 +195,12 @@ export class SwitchOfEnds implements AsyncDisposable {
 
   status(): SwitchStatus {
     const { fdb, flaps, vlanAware } = this.under.core;
+    const tree = this.under.spanningTree?.status(performance.now());
     return {
       vlanAware,
+      ...(tree && {
+        spanningTree: { ...tree, rootPort: tree.rootPort === undefined ? undefined : tree.rootPort + 1 },
+      }),
       ports: [...this.#opened.values()].map((one) => this.#portStatus(one)).toSorted((a, b) => a.port - b.port),
       stations: this.stations().length,
       flaps,
@@ -247,6 +267,7 @@ export class SwitchOfEnds implements AsyncDisposable {
     const { dropped, ...counters } = port.counters;
     const [inPerSec = 0, outPerSec = 0] = meter.rates(performance.now());
     const mirrors = this.#mirrors.get(port.id);
+    const tree = this.under.spanningTree?.port(port.id);
     return {
       port: port.id + 1,
       name: port.name,
@@ -259,6 +280,7 @@ export class SwitchOfEnds implements AsyncDisposable {
       bitsInPerSec: Math.round(inPerSec * 8),
       bitsOutPerSec: Math.round(outPerSec * 8),
       dropped: Object.fromEntries(Object.entries(dropped).filter(([, count]) => count > 0)),
+      ...(tree && { spanningTree: tree }),
       ...(mirrors && { mirrors }),
     };
   }

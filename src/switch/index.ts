@@ -8,6 +8,14 @@ export {
   NO_PORT,
 } from './forwarding-database.ts';
 export { PacketSwitch, type PacketSwitchOptions } from './packet-switch.ts';
+export {
+  SpanningTree,
+  type SpanningTreeOptions,
+  type SpanningTreeOutput,
+  type SpanningTreePortStatus,
+  type SpanningTreeStatus,
+} from './spanning-tree.ts';
+export type { PortRole, SpanningTreePortSettings } from './spanning-tree-port.ts';
 export { SwitchCore, type SwitchPortState, type SwitchVerdict, TagForm } from './switch-core.ts';
 export type { MirrorDirection, MirrorSource, SwitchEvents, SwitchPort, SwitchPortCounters } from './switch-port.ts';
 export {

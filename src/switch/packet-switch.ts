@@ -11,13 +11,17 @@
  *             the links themselves hold.
  *   ports     come, go and change while it runs. One whose link ends is taken out, and what was learned there forgotten, as where
  *             a link is down for a while.
+ *   tree      Rapid spanning tree decides which ports forward; its BPDUs neither pass nor are learned from. A port that is new forwards
+ *             once it has its role.
  *   mirror    A port shows what others carry, as they carry it, and takes no part in anything else.
  */
 
 import { invalidArgument, isVnicError, Listeners } from '../base/index.ts';
-import { type Clock, type PacketBatch, type PacketLink, systemClock } from '../link/index.ts';
+import { type Clock, PacketBatch, type PacketLink, systemClock } from '../link/index.ts';
 import { virtioNetHeaderLen } from '../wire/index.ts';
+import { CoreTimer } from './core-timer.ts';
 import type { ForwardingEntry } from './forwarding-database.ts';
+import { SpanningTree, type SpanningTreeOptions } from './spanning-tree.ts';
 import { Coalescer, Splitter } from './super-packets.ts';
 import { SwitchCore, TagForm } from './switch-core.ts';
 import { type MirrorSource, type OwnPort, type SwitchEvents, type SwitchPort, zeroCounters } from './switch-port.ts';
@@ -28,15 +32,25 @@ import { TagWriter } from './tag-writer.ts';
 export interface PacketSwitchOptions extends SwitchCoreOptions {
   /** Default `systemClock`. */
   readonly clock?: Clock;
+  /** Runs rapid spanning tree; left out, BPDUs of others pass. Not with tags of providers, whose trees have another group. */
+  readonly spanningTree?: Omit<SpanningTreeOptions, 'output'>;
 }
 
 /** Of a frame that leaves by several ports, or with another tag. */
 const NO_RUN = -1;
 const FLAP_EVENT_MS = 1000;
+/** A virtio-net header and the shortest frame. */
+const CONTROL_LEN = 80;
+const MIN_FRAME_LEN = 60;
 
 /** A switch at work. Closing it leaves the links open. */
 export class PacketSwitch implements AsyncDisposable {
   readonly core: SwitchCore;
+  /** Undefined where none is run. */
+  readonly spanningTree: SpanningTree | undefined;
+  readonly #treeTimer: CoreTimer | undefined;
+  /** A BPDU on its way out. */
+  readonly #control = new PacketBatch({ capacity: 1, bytesLen: CONTROL_LEN });
   readonly #clock: Clock;
   readonly #ports: (OwnPort | undefined)[] = [];
   readonly #events: Listeners<SwitchEvents> = new Listeners();
@@ -47,9 +61,12 @@ export class PacketSwitch implements AsyncDisposable {
   #toldFlapMs = Number.NEGATIVE_INFINITY;
   #closed = false;
 
-  constructor({ clock = systemClock, ...options }: PacketSwitchOptions = {}) {
+  /** @throws VNIC_INVALID_ARGUMENT for options of spanning tree out of range */
+  constructor({ clock = systemClock, spanningTree, ...options }: PacketSwitchOptions = {}) {
     this.#clock = clock;
     this.core = new SwitchCore(options);
+    this.spanningTree = spanningTree && this.#treeOf(spanningTree, options);
+    this.#treeTimer = this.spanningTree && new CoreTimer(this.spanningTree, clock);
     this.#tagged = new TagWriter(this.core.tagProtocol);
     this.#untagged = new TagWriter(this.core.tagProtocol);
   }
@@ -84,6 +101,7 @@ export class PacketSwitch implements AsyncDisposable {
       throw invalidArgument(attempted, `at most ${this.core.targets.length} ports of an open switch`, 'one more');
     const port = this.#newPort(id, name, link, settings);
     this.#ports[id] = port;
+    this.#joinTree(port);
     try {
       this.#listen(port);
     } catch (error) {
@@ -112,6 +130,8 @@ export class PacketSwitch implements AsyncDisposable {
     checkPortSettings(settings, `set ${port.name}`);
     port.settings = { ...port.settings, ...settings };
     this.core.setPort(id, port.settings);
+    this.spanningTree?.setPort(id, port.settings, this.#clock.nowMs());
+    this.#treeTimer?.schedule();
     return true;
   }
 
@@ -147,6 +167,7 @@ export class PacketSwitch implements AsyncDisposable {
   /** Takes all ports out. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#treeTimer?.close();
     for (const { id } of this.ports) this.removePort(id);
   }
 
@@ -201,11 +222,62 @@ export class PacketSwitch implements AsyncDisposable {
   #setUp(port: OwnPort, state: 'up' | 'down'): void {
     port.isUp = state === 'up';
     if (!port.isUp) this.core.fdb.flush(port.id);
+    this.spanningTree?.setPortUp(port.id, state, this.#clock.nowMs());
+    this.#treeTimer?.schedule();
+  }
+
+  #treeOf(options: Omit<SpanningTreeOptions, 'output'>, { vlanProtocol }: SwitchCoreOptions): SpanningTree {
+    if (vlanProtocol === '802.1ad')
+      throw invalidArgument('run spanning tree', 'a switch that looks at tags of 802.1Q', vlanProtocol);
+    this.core.takeBpdus();
+    return new SpanningTree({
+      ...options,
+      output: {
+        transmit: (id, frame) => this.#transmit(id, frame),
+        flush: (id) => this.core.fdb.flush(id),
+        changed: (id) => this.#onTreeChange(id),
+      },
+    });
+  }
+
+  #joinTree(port: OwnPort): void {
+    if (this.spanningTree === undefined) return;
+    this.core.setPortState(port.id, 'discarding');
+    this.spanningTree.addPort(port.id, port.settings, this.#clock.nowMs());
+    if (!port.isUp) this.spanningTree.setPortUp(port.id, 'down', this.#clock.nowMs());
+    this.#treeTimer?.schedule();
+  }
+
+  /** A frame of the switch's own, with room for what a port wants before it. */
+  #transmit(id: number, frame: Uint8Array): void {
+    const port = this.#ports[id];
+    if (port === undefined) return;
+    const batch = this.#control;
+    batch.clear();
+    const length = port.prefixLen + Math.max(MIN_FRAME_LEN, frame.length);
+    const at = batch.reserve(length);
+    batch.bytes.fill(0, at, at + length);
+    batch.bytes.set(frame, at + port.prefixLen);
+    this.#write(port, batch, 0, 1);
+  }
+
+  #onTreeChange(id: number): void {
+    const status = this.spanningTree?.port(id);
+    const port = this.#ports[id];
+    if (status === undefined || port === undefined) return;
+    this.core.setPortState(id, status.state);
+    const { role, state } = status;
+    if (port.treeRole === role && port.treeState === state) return;
+    port.treeRole = role;
+    port.treeState = state;
+    this.#events.emit('spanningTree', { port, role, state });
   }
 
   #forget(port: OwnPort): void {
     this.#ports[port.id] = undefined;
     this.core.removePort(port.id);
+    this.spanningTree?.removePort(port.id, this.#clock.nowMs());
+    this.#treeTimer?.schedule();
     for (const other of this.#ports) {
       if (other === undefined) continue;
       other.mirrorsIn = other.mirrorsIn.filter((one) => one !== port);
@@ -236,10 +308,16 @@ export class PacketSwitch implements AsyncDisposable {
       }
       if (verdict === undefined) {
         if (target === NO_RUN) this.#sendEach(prefixLen, batch, i);
-      } else if (verdict !== 'bpdu') counters.dropped[verdict]++;
+      } else if (verdict === 'bpdu') this.#onBpdu(port, batch.bytes, batch.offset(i) + prefixLen, length, nowMs);
+      else counters.dropped[verdict]++;
     }
     this.#sendRun(current, prefixLen, batch, start, batch.count);
     if (core.flaps !== flaps) this.#tellFlap(port, nowMs);
+  }
+
+  #onBpdu(port: OwnPort, bytes: Uint8Array, at: number, length: number, nowMs: number): void {
+    this.spanningTree?.receive(port.id, bytes, at, length, nowMs);
+    this.#treeTimer?.schedule();
   }
 
   /** Hot. The one port that gets the frame as it is, or `NO_RUN`. */

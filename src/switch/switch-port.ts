@@ -2,7 +2,9 @@
 
 import type { VnicError } from '../base/index.ts';
 import type { PacketLink } from '../link/index.ts';
+import type { PortRole } from './spanning-tree-port.ts';
 import type { FrameSink } from './super-packets.ts';
+import type { SwitchPortState } from './switch-core.ts';
 import { type SwitchDropReason, type SwitchPortSettings, switchDropReasons } from './switch-settings.ts';
 
 /** Totals of a port. A super-packet counts as one frame. */
@@ -41,6 +43,8 @@ export interface MirrorSource {
 export interface SwitchEvents {
   /** A port's link has ended; undefined when it was closed. */
   portGone: { readonly port: SwitchPort; readonly error: VnicError | undefined };
+  /** Spanning tree has given a port another role or state. */
+  spanningTree: { readonly port: SwitchPort; readonly role: PortRole; readonly state: SwitchPortState };
   /** A station was seen at two ports in turn: a loop, or two of the same address. At most one a second; `mac` is a copy. */
   flapping: { readonly vlan: number; readonly mac: Uint8Array; readonly port: number; readonly from: number };
 }
@@ -62,6 +66,9 @@ export interface OwnPort extends SwitchPort {
   mirrorsOut: readonly OwnPort[];
   /** Writes frames that have the form of its link. */
   readonly sink: FrameSink;
+  /** What spanning tree has said last. */
+  treeRole?: PortRole;
+  treeState?: SwitchPortState;
   stop(): void;
 }
 

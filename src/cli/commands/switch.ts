@@ -1,12 +1,12 @@
 /** `vnic switch`: an Ethernet switch whose ports are ends of links, and what is said to one that runs. */
 
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 
 import { usageError } from '../report-error.ts';
 import { controlSwitch, type SwitchControlFlags, type SwitchVerb, switchVerbs } from '../switch-control.ts';
 import { addPortOptions } from '../switch-port-options.ts';
 import { runSwitch, type SwitchRunFlags } from '../switch-run.ts';
-import { badValue, oneOf, option, wholeNumber } from '../values.ts';
+import { badValue, oneOf, option, parseValue, wholeNumber } from '../values.ts';
 
 export function define(command: Command): void {
   command
@@ -29,6 +29,15 @@ export function define(command: Command): void {
         oneOf('802.1Q', '802.1ad'),
       ),
     )
+    .addOption(
+      new Option(
+        '--stp [priority]',
+        'run rapid spanning tree, with this priority, a multiple of 4096; default 32768; stands behind the ends',
+      ).argParser((text) => parseValue('--stp', text, wholeNumber(0, 61_440))),
+    )
+    .addOption(option('--hello-time <seconds>', 'of --stp: between hellos; default 2', wholeNumber(1, 10)))
+    .addOption(option('--forward-delay <seconds>', 'of --stp: to listen and to learn; default 15', wholeNumber(4, 30)))
+    .addOption(option('--max-age <seconds>', 'of --stp: for which a root is believed; default 20', wholeNumber(6, 40)))
     .option('--hub', 'learn nothing: every frame to every other port')
     .addOption(
       option('--ageing <seconds>', 'forget a station that was silent so long; default 300', wholeNumber(1, 1e6)),
@@ -55,10 +64,12 @@ Examples:
   sudo vnic switch tap:a0 tap:b0 tap:up0 --access 1:10 --access 2:20 --trunk 3:10,20
   sudo vnic switch vde:/run/vde.ctl qemu-listen:/run/vm.sock vxlan:192.0.2.1,vni=42 --isolated 1 --isolated 2
   sudo vnic switch tap:a0 tap:b0 tap:probe0 --mirror 1,2:3 --impair 2:delay=20ms,loss=1%
+  sudo vnic switch tap:a0 udp:192.0.2.1:7000,medium=ethernet udp:192.0.2.2:7000,medium=ethernet --stp 4096
   sudo vnic switch add tap:c0 --access 10        and: vnic switch set 4 --isolated on; vnic switch remove 4
   sudo vnic switch show                          ports, rates, losses; vnic switch fdb: who is where`;
 
-const ofRun = ['vlanProtocol', 'hub', 'ageing', 'stations', 'quiet'] as const;
+const ofTree = ['helloTime', 'forwardDelay', 'maxAge'] as const;
+const ofRun = [...ofTree, 'vlanProtocol', 'stp', 'hub', 'ageing', 'stations', 'quiet'] as const;
 
 function parseName(text: string): string {
   if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(text)) return text;
@@ -70,6 +81,8 @@ async function run(words: readonly string[], flags: SwitchRunFlags & SwitchContr
   const verb = switchVerbs.find((one) => one === first);
   if (verb === undefined) {
     if (flags.flush) throw usageError('run `vnic switch`', '--flush is of fdb', 'Write `vnic switch fdb --flush`.');
+    if (flags.stp === undefined && ofTree.some((key) => flags[key] !== undefined))
+      throw usageError('run `vnic switch`', 'times are of spanning tree', 'Add --stp, behind the ends.');
     await runSwitch(words, flags);
     return;
   }
