@@ -21,6 +21,7 @@ import { type Clock, PacketBatch, type PacketLink, systemClock } from '../link/i
 import { virtioNetHeaderLen } from '../wire/index.ts';
 import { CoreTimer } from './core-timer.ts';
 import type { ForwardingEntry } from './forwarding-database.ts';
+import { forgetMirror, setMirror } from './mirrors.ts';
 import { SpanningTree, type SpanningTreeOptions } from './spanning-tree.ts';
 import { Coalescer, Splitter } from './super-packets.ts';
 import { SwitchCore, TagForm } from './switch-core.ts';
@@ -140,27 +141,7 @@ export class PacketSwitch implements AsyncDisposable {
    * @throws VNIC_INVALID_ARGUMENT when one of the ports is not there, or is shown by and shows others at once
    */
   setMirror(to: number, from: readonly MirrorSource[]): void {
-    const attempted = `mirror to port ${to}`;
-    const output = this.#ports[to];
-    if (output === undefined) throw invalidArgument(attempted, 'a port that is there', to);
-    const isOutput = (port: OwnPort): boolean =>
-      this.#ports.some((one) => one !== undefined && [...one.mirrorsIn, ...one.mirrorsOut].includes(port));
-    if (output.mirrorsIn.length + output.mirrorsOut.length > 0 && from.length > 0)
-      throw invalidArgument(attempted, 'a port that no other shows', to);
-    for (const { port: id } of from) {
-      const source = this.#ports[id];
-      if (source === undefined || source === output || isOutput(source))
-        throw invalidArgument(attempted, 'other ports that are there and show none themselves', id);
-    }
-    for (const port of this.#ports) {
-      if (port === undefined) continue;
-      const shown = from.filter((one) => one.port === port.id).map(({ direction }) => direction);
-      const others = (list: readonly OwnPort[]): readonly OwnPort[] => list.filter((one) => one !== output);
-      const added = (...words: readonly string[]): readonly OwnPort[] =>
-        shown.some((word) => words.includes(word)) ? [output] : [];
-      port.mirrorsIn = [...others(port.mirrorsIn), ...added('in', 'both')];
-      port.mirrorsOut = [...others(port.mirrorsOut), ...added('out', 'both')];
-    }
+    setMirror(this.#ports, to, from);
     this.core.setMirror(to, from.length > 0);
   }
 
@@ -278,11 +259,7 @@ export class PacketSwitch implements AsyncDisposable {
     this.core.removePort(port.id);
     this.spanningTree?.removePort(port.id, this.#clock.nowMs());
     this.#treeTimer?.schedule();
-    for (const other of this.#ports) {
-      if (other === undefined) continue;
-      other.mirrorsIn = other.mirrorsIn.filter((one) => one !== port);
-      other.mirrorsOut = other.mirrorsOut.filter((one) => one !== port);
-    }
+    forgetMirror(this.#ports, port);
   }
 
   /** Hot. */

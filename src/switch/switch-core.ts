@@ -39,6 +39,8 @@ const HEADER_LEN = 14;
 const TAG_LEN = 4;
 const DEFAULT_MAX_PORTS = 256;
 const MAX_VLAN = 4094;
+/** Last octet of the group of MAC control (802.3 annex 31B). */
+const PAUSE = 1;
 /** Bit n: 01:80:c2:00:00:0n passes between providers. */
 const PROVIDER_PASSES = 0xb801;
 
@@ -138,10 +140,14 @@ export class SwitchCore {
     this.targetCount = 0;
     const ingress = this.#ports[port];
     if (ingress === undefined || length < HEADER_LEN) return 'runt';
-    const refused = this.#admit(ingress, bytes, at);
-    if (refused !== undefined) return refused;
-    if (!this.#classify(ingress, bytes, at, length)) return 'vlan';
+    if (((bytes[at + 6] as number) & 1) === 1) return 'bad-source';
+    if (ingress.isMirror) return 'mirror';
+    const own = this.#ownVerdict(bytes, at);
+    if (own === 'pause') return 'reserved';
+    if (!ingress.learns) return own ?? 'blocked';
+    if (!this.#classify(ingress, bytes, at, length)) return own ?? 'vlan';
     if (!this.#isHub && this.fdb.learn(this.vlan, bytes, at + 6, port, nowMs) === 'flapping') this.flaps++;
+    if (own !== undefined) return own;
     if (!ingress.forwards) return 'blocked';
     const isGroup = ((bytes[at] as number) & 1) === 1;
     const known = isGroup || this.#isHub ? NO_PORT : this.fdb.find(this.vlan, bytes, at, nowMs);
@@ -154,16 +160,14 @@ export class SwitchCore {
     return this.#flood(port, ingress, nowMs);
   }
 
-  /** Hot. Whether a frame is for the switch to look at. */
-  #admit(ingress: Port, bytes: Uint8Array, at: number): SwitchVerdict {
-    if (((bytes[at + 6] as number) & 1) === 1) return 'bad-source';
-    if (ingress.isMirror) return 'mirror';
-    if (isForBridges(bytes, at)) {
-      const last = bytes[at + 5] as number;
-      if (last === 0 && this.#takesBpdus) return 'bpdu';
-      if (((this.#passes >>> last) & 1) === 0) return 'reserved';
-    }
-    return ingress.learns ? undefined : 'blocked';
+  /** Hot. What becomes of a frame to a group of bridges, undefined for one that passes. But for pauses its sender is learned all the same. */
+  #ownVerdict(bytes: Uint8Array, at: number): 'bpdu' | 'reserved' | 'pause' | undefined {
+    if (!isForBridges(bytes, at)) return undefined;
+    const last = bytes[at + 5] as number;
+    // Of the hardware below, and never seen by a bridge.
+    if (last === PAUSE) return 'pause';
+    if (last === 0 && this.#takesBpdus) return 'bpdu';
+    return ((this.#passes >>> last) & 1) === 0 ? 'reserved' : undefined;
   }
 
   /** Hot. */
