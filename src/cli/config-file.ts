@@ -91,13 +91,14 @@ export async function printChanges(changes: readonly Change[]): Promise<void> {
   for (const line of await changeLines(changes)) print(line);
 }
 
-/** Lines that say which links and tunnels there are, and that they run elsewhere. */
-export function linkLines({ links, tunnels }: Pick<Config, 'links' | 'tunnels'>): string[] {
+/** Lines that say which links, tunnels and switches there are, and that they run elsewhere. */
+export function linkLines({ links, tunnels, switches }: Pick<Config, 'links' | 'tunnels' | 'switches'>): string[] {
   const carried = [
     ...links.map(({ name, ends: [a, b] }) => `link ${name}: ${a} and ${b}`),
     ...tunnels.map(({ name, listen, connect }) =>
       listen === undefined ? `tunnel ${name}: to ${connect}` : `tunnel ${name}: on ${listen}`,
     ),
+    ...switches.map(({ name, ports }) => `switch ${name}: ${ports.map(([, { end }]) => end).join(', ')}`),
   ];
   return carried.map((line) => printable(`${line}, carried while \`vnic run\` runs`));
 }

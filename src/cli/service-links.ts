@@ -12,6 +12,7 @@ import {
 } from '../service/index.ts';
 import { printable, style } from './output.ts';
 import { age, type CarriedState, reasonLines, stateColours } from './service-lines.ts';
+import { type SwitchRunStatus, switchRunStatus } from './service-switches.ts';
 import { type TunnelStatus, tunnelStatus } from './service-tunnels.ts';
 import { symbols } from './symbols.ts';
 import { formatTable } from './table.ts';
@@ -32,6 +33,7 @@ export interface LinkStatus extends Omit<RunnerStatus, 'kind' | 'state' | 'since
 export interface Carried {
   readonly links: readonly LinkStatus[];
   readonly tunnels: readonly TunnelStatus[];
+  readonly switches: readonly SwitchRunStatus[];
 }
 
 /** What a service is asked through, for as long as somebody watches. */
@@ -45,7 +47,7 @@ export class LinkSource implements Disposable {
   }
 
   /**
-   * The links and tunnels of the service; of a file where it cannot be asked.
+   * The links, tunnels and switches of the service; of a file where it cannot be asked.
    * @param config undefined where the file cannot be read
    */
   async read(config: Config | undefined, run: FoundRun): Promise<Carried> {
@@ -58,6 +60,7 @@ export class LinkSource implements Disposable {
         ...(listen !== undefined && { listen }),
         ...(connect !== undefined && { connect }),
       })),
+      switches: (config?.switches ?? []).map(({ name }) => ({ name, state })),
     };
     if (run.state !== 'alive') return ofFile;
     try {
@@ -66,6 +69,7 @@ export class LinkSource implements Disposable {
       return {
         links: running.filter(({ kind }) => kind === 'link').map(linkStatus),
         tunnels: running.filter(({ kind }) => kind === 'tunnel').map(tunnelStatus),
+        switches: running.filter(({ kind }) => kind === 'switch').map(switchRunStatus),
       };
     } catch (error) {
       if (!isVnicError(error, 'VNIC_SYSTEM_CALL')) throw error;

@@ -20,6 +20,7 @@ import { interruption } from './interruption.ts';
 import { print, printable, printJson, type StyleFormat, style } from './output.ts';
 import { reportError } from './report-error.ts';
 import { LinkSource, type LinkStatus, linkLines } from './service-links.ts';
+import { type SwitchRunStatus, switchLines } from './service-switches.ts';
 import { type TunnelStatus, tunnelLines } from './service-tunnels.ts';
 import { symbols } from './symbols.ts';
 import { formatTable } from './table.ts';
@@ -122,6 +123,7 @@ interface Found {
   readonly devices: readonly DeviceStatus[];
   readonly links: readonly LinkStatus[];
   readonly tunnels: readonly TunnelStatus[];
+  readonly switches: readonly SwitchRunStatus[];
 }
 
 interface Place extends Pick<Found, 'config' | 'installed' | 'manager'> {
@@ -141,7 +143,7 @@ async function find({ source, ...place }: Place): Promise<Found> {
   };
 }
 
-function statusJson({ condition, config, installed, manager, info, devices, links, tunnels }: Found): object {
+function statusJson({ condition, config, installed, manager, info, devices, links, tunnels, switches }: Found): object {
   return {
     state: condition === 'running' ? (info?.state ?? 'starting') : condition === 'stopped' ? 'stopped' : 'dead',
     manager,
@@ -152,6 +154,7 @@ function statusJson({ condition, config, installed, manager, info, devices, link
     devices,
     links,
     tunnels,
+    switches,
   };
 }
 
@@ -161,7 +164,17 @@ function conditionOf(state: ReturnType<typeof findRun>['state'], manager: Servic
   return manager === 'init' && existsSync(INIT_LOCK_FILE) ? 'deadWithLock' : 'stopped';
 }
 
-function statusLines({ condition, config, installed, manager, info, devices, links, tunnels }: Found): string[] {
+function statusLines({
+  condition,
+  config,
+  installed,
+  manager,
+  info,
+  devices,
+  links,
+  tunnels,
+  switches,
+}: Found): string[] {
   const { text, colour } = conditions[condition];
   const isRunning = condition === 'running';
   const rows: (readonly [string, string])[] = [
@@ -183,6 +196,7 @@ function statusLines({ condition, config, installed, manager, info, devices, lin
     ...(devices.length > 0 ? ['', ...deviceTable(devices).split('\n')] : []),
     ...(links.length > 0 ? ['', ...linkLines(links, Date.now())] : []),
     ...(tunnels.length > 0 ? ['', ...tunnelLines(tunnels, Date.now())] : []),
+    ...(switches.length > 0 ? ['', ...switchLines(switches, Date.now())] : []),
   ];
 }
 

@@ -1,11 +1,10 @@
 /** A switch that runs until it is stopped. */
 
-import { randomBytes } from 'node:crypto';
-
 import { isVnicError } from '../base/index.ts';
 import { parseEnd } from '../ends/index.ts';
 import {
   openSwitchControl,
+  ownSwitchMac,
   type SwitchControl,
   type SwitchNote,
   type SwitchOfEnds,
@@ -93,7 +92,7 @@ function optionsOf(flags: SwitchRunFlags): PacketSwitchOptions {
   return {
     ...(stp !== undefined && {
       spanningTree: {
-        mac: ownMac(),
+        mac: ownSwitchMac(),
         ...(typeof stp === 'number' && { priority: stp }),
         ...(helloTime !== undefined && { helloTime }),
         ...(forwardDelay !== undefined && { forwardDelay }),
@@ -106,13 +105,6 @@ function optionsOf(flags: SwitchRunFlags): PacketSwitchOptions {
     ...(ageing !== undefined && { ageingMs: ageing * 1000 }),
     ...(stations !== undefined && { capacity: stations }),
   };
-}
-
-/** A locally administered address, by chance: a switch has none of its own. */
-function ownMac(): Uint8Array {
-  const mac = randomBytes(6);
-  mac[0] = ((mac[0] as number) & 0xfc) | 0x02;
-  return mac;
 }
 
 /** Without a name that was asked for, it runs uncontrolled where there is no place for a socket. */

@@ -19,6 +19,7 @@ export type ReportPart = (path: string, message: string, hint?: string, within?:
 
 /** An end and where it stands. */
 interface PlacedEnd {
+  /** `links.NAME` or `switches.NAME`. */
   readonly link: string;
   readonly path: string;
   readonly spec: EndSpec;
@@ -34,7 +35,14 @@ export function checkLinks(document: Partial<ConfigDocument>, report: ReportPart
     const path = `links.${link}.ends`;
     const [a, b] = texts.map((text) => parseEnd(text)) as [EndSpec, EndSpec];
     checkMedium(a, b, path, report);
-    ends.push({ link, path: `${path}[0]`, spec: a }, { link, path: `${path}[1]`, spec: b });
+    const whole = `links.${link}`;
+    ends.push({ link: whole, path: `${path}[0]`, spec: a }, { link: whole, path: `${path}[1]`, spec: b });
+  }
+  for (const [name, { ports = [] }] of document.switches ?? []) {
+    for (const [port, { end }] of ports) {
+      if (end === undefined) continue;
+      ends.push({ link: `switches.${name}`, path: `switches.${name}.ports.${port}.end`, spec: parseEnd(end) });
+    }
   }
   for (const end of ends) {
     if (end.spec.kind === 'stdio') {
@@ -123,5 +131,6 @@ function checkListeners(ends: readonly PlacedEnd[], report: ReportPart): void {
 }
 
 function whose(other: PlacedEnd, end: PlacedEnd): string {
-  return other.link === end.link ? 'this link' : `links.${other.link}`;
+  if (other.link === end.link) return end.link.startsWith('links.') ? 'this link' : 'this switch';
+  return other.link;
 }

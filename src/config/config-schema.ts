@@ -17,6 +17,7 @@ import {
   type Schema,
   text,
 } from './schema.ts';
+import { type SwitchDocument, switchSchema } from './switch-schema.ts';
 import { type TunnelDocument, tunnel } from './tunnel-schema.ts';
 
 /** The file as it is read: devices by name, sections that are there. */
@@ -29,6 +30,7 @@ export interface ConfigDocument {
   readonly masquerade?: MasqueradeConfig[];
   readonly links?: [name: string, link: Partial<LinkDocument>][];
   readonly tunnels?: [name: string, tunnel: Partial<TunnelDocument>][];
+  readonly switches?: [name: string, one: Partial<SwitchDocument>][];
 }
 
 /** A namespace as it is read. */
@@ -257,7 +259,6 @@ const namespace: Schema<Partial<NamespaceDocument>> = object<NamespaceDocument>(
 
 /** Sections that later versions fill; named so that nobody takes them for a typing mistake. */
 const later = {
-  switches: 'Switches come with a later version; a bridge is a device of kind bridge.',
   machines: 'Machines come with a later version.',
 };
 
@@ -275,6 +276,7 @@ export const configSchema: Schema<Partial<ConfigDocument>> = object<ConfigDocume
     masquerade: { schema: list(masquerade), about: 'Sources that leave with the address of the interface' },
     links: { schema: record(linkName, link), about: 'Links by name, which `vnic run` carries while it runs' },
     tunnels: { schema: record(linkName, tunnel), about: 'Tunnels by name, which `vnic run` carries while it runs' },
+    switches: { schema: record(linkName, switchSchema), about: 'Switches by name, which `vnic run` runs' },
   },
   { later },
 );

@@ -2,6 +2,7 @@
 
 import type { BridgePortSettings, BridgeSettings } from '../netlink/index.ts';
 import type { LinkOptionsConfig } from './link-options.ts';
+import type { SwitchDocument } from './switch-schema.ts';
 import type { TunnelDocument } from './tunnel-schema.ts';
 
 /** What a device is. */
@@ -118,6 +119,12 @@ export interface TunnelConfig extends TunnelDocument {
   readonly name: string;
 }
 
+/** A switch that a running service runs. */
+export interface SwitchConfig extends SwitchDocument {
+  /** Its key in the file. */
+  readonly name: string;
+}
+
 /** Everything that a file asks for; settings, rules and masquerading are those of the namespace of the process. */
 export interface Config extends NamespaceConfig {
   readonly devices: readonly DeviceConfig[];
@@ -127,4 +134,6 @@ export interface Config extends NamespaceConfig {
   readonly links: readonly LinkConfig[];
   /** Tunnels that a service carries while it runs. */
   readonly tunnels: readonly TunnelConfig[];
+  /** Switches that a service runs. */
+  readonly switches: readonly SwitchConfig[];
 }

@@ -6,7 +6,7 @@ import type { Config, DeviceConfig } from './config.ts';
 
 /** YAML that `parseConfig` reads as the same configuration. */
 export function formatConfig(config: Config): string {
-  const { devices, namespaces, sysctls, rules, masquerade, links, tunnels } = config;
+  const { devices, namespaces, sysctls, rules, masquerade, links, tunnels, switches } = config;
   const document = {
     ...(devices.length > 0 && {
       devices: Object.fromEntries(devices.map((device) => [device.id, deviceFields(device)])),
@@ -21,6 +21,11 @@ export function formatConfig(config: Config): string {
           name,
           { ...tunnel, ...(clients !== undefined && { clients: Object.fromEntries(clients) }) },
         ]),
+      ),
+    }),
+    ...(switches.length > 0 && {
+      switches: Object.fromEntries(
+        switches.map(({ name, ports, ...one }) => [name, { ports: Object.fromEntries(ports), ...one }]),
       ),
     }),
     ...(links.length > 0 && { links: Object.fromEntries(links.map(({ name, ...link }) => [name, link])) }),

@@ -8,7 +8,7 @@ import type { Config } from './config.ts';
  * @param namespace name below `/run/netns`, or path
  */
 export function inNamespace(config: Config, namespace: string): Config {
-  const { devices, namespaces, sysctls, rules, masquerade, links, tunnels } = config;
+  const { devices, namespaces, sysctls, rules, masquerade, links, tunnels, switches } = config;
   const there = namespaces[namespace];
   return {
     devices: devices.map((device) => ({ namespace, ...device })),
@@ -25,5 +25,6 @@ export function inNamespace(config: Config, namespace: string): Config {
     masquerade: [],
     links,
     tunnels,
+    switches,
   };
 }

@@ -11,6 +11,7 @@ export type {
   PortConfig,
   RouteConfig,
   RuleConfig,
+  SwitchConfig,
   TunnelConfig,
 } from './config.ts';
 export { configJsonSchema, configSchema } from './config-schema.ts';
@@ -20,3 +21,4 @@ export { joinOptionsOf, type LinkOptionsConfig, linkOptionFields } from './link-
 export { type ConfigMistake, formatMistake } from './mistake.ts';
 export { type ParsedConfig, parseConfig } from './parse-config.ts';
 export { DEFAULT_CONFIG_PATH, readConfig } from './read-config.ts';
+export type { SwitchPortConfig, SwitchTreeConfig } from './switch-schema.ts';

@@ -26,7 +26,7 @@ const wholeText = text((value) => value, 'an end, such as tun:tun0', {
 });
 
 /** An end as `vnic link` takes it. The word null without quotes is the end of that name, too. */
-const end: Schema<string> = {
+export const end: Schema<string> = {
   jsonSchema: { ...wholeText.jsonSchema, type: ['string', 'null'] },
   read: (node, path, reading) => {
     const resolved = node && reading.resolve(node);

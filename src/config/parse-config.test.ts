@@ -54,7 +54,7 @@ devices:
   it.each([
     ['- a\n', ['1:1: found a list, expected a mapping']],
     ['device: {}\n', ['1:1: device: is not known']],
-    ['switches: {}\n', ['1:1: switches: this version has no switches yet']],
+    ['machines: {}\n', ['1:1: machines: this version has no machines yet']],
     ['__proto__: {}\n', ['1:1: __proto__: is not known']],
     ['version: 2\n', ['1:10: version: found 2, expected a whole number from 1 to 1']],
     ['devices:\n  x0:\n', ['2:3: devices.x0: found nothing behind the key']],
@@ -147,7 +147,10 @@ devices:
     ['devices: { x0: { kind: brigde } }', 'Did you mean bridge?'],
     ['devices: { x0: { up: "on" } }', 'Did you mean true?'],
     ['devices: { x0: { owner: true, kind: tap } }', 'Put it in quotes.'],
-    ['frobnicate: {}', 'Known here: version, devices, namespaces, sysctls, rules, masquerade, links, tunnels.'],
+    [
+      'frobnicate: {}',
+      'Known here: version, devices, namespaces, sysctls, rules, masquerade, links, tunnels, switches.',
+    ],
   ])('proposes for %j: %s', (text, hint) => {
     expect(parseConfig(text).mistakes[0]?.hint).toBe(hint);
   });

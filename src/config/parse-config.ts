@@ -14,6 +14,7 @@ import { type ConfigDocument, configSchema, type DeviceDocument, type NamespaceD
 import type { LinkDocument } from './link-schema.ts';
 import type { ConfigMistake } from './mistake.ts';
 import type { Reading, TextPart } from './schema.ts';
+import { checkSwitch, type SwitchDocument } from './switch-schema.ts';
 import { checkTunnel } from './tunnel-schema.ts';
 
 /** What came of a text: a configuration exactly when there is no mistake. */
@@ -67,6 +68,8 @@ class Reader implements Reading {
     checkLinks(read, (path, message, hint, within) => this.#reportPath(path, message, hint, within));
     for (const [name, tunnel] of read.tunnels ?? [])
       checkTunnel(tunnel, `tunnels.${name}`, (path, message, hint) => this.#reportPath(path, message, hint));
+    for (const [name, one] of read.switches ?? [])
+      checkSwitch(one, `switches.${name}`, (path, message, hint) => this.#reportPath(path, message, hint));
     return read;
   }
 
@@ -131,13 +134,14 @@ class Reader implements Reading {
 }
 
 function toConfig(document: Partial<ConfigDocument>): Config {
-  const { devices = [], namespaces = [], links = [], tunnels = [] } = document;
+  const { devices = [], namespaces = [], links = [], tunnels = [], switches = [] } = document;
   return {
     devices: devices.map(([id, device]) => toDevice(id, device)),
     namespaces: Object.fromEntries(namespaces.map(([name, namespace]) => [name, toNamespace(namespace)])),
     ...toNamespace(document),
     links: links.map(([name, link]) => ({ name, ...(link as LinkDocument) })),
     tunnels: tunnels.map(([name, tunnel]) => ({ name, ...tunnel })),
+    switches: switches.map(([name, one]) => ({ name, ...(one as SwitchDocument) })),
   };
 }
 

@@ -9,7 +9,7 @@ export { type EndMistake, type EndSpec, mistake, parseEnd } from './end-spec.ts'
 export { type EndMtu, explainMtu, type MtuBasis, type MtuExplanation, type OuterPath } from './explain-mtu.ts';
 export { type JoinedEnds, type JoinOptions, joinEnds } from './join.ts';
 export { carriesSuperPackets } from './kinds/device.ts';
-export { mediumOf } from './medium.ts';
+export { mediumOf, writtenMedium } from './medium.ts';
 export type { EndMiddleware, Way } from './middleware.ts';
 export type { EachWay, MiddlewareCounters, MiddlewareOptions } from './middleware-options.ts';
 export { openEnd } from './open-end.ts';

@@ -60,6 +60,7 @@ export function withoutHeld(config: Config, held: ReadonlySet<string>): Config {
     namespaces: Object.fromEntries(Object.entries(config.namespaces).map(([name, value]) => [name, part(name, value)])),
     links: config.links,
     tunnels: config.tunnels,
+    switches: config.switches,
   };
 }
 

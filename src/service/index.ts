@@ -56,6 +56,7 @@ export {
   switchControlPath,
   switchNames,
 } from './switch-control.ts';
+export { ownSwitchMac } from './switch-mac.ts';
 export {
   type SwitchNote,
   SwitchOfEnds,
@@ -65,5 +66,6 @@ export {
   type SwitchStation,
   type SwitchStatus,
 } from './switch-of-ends.ts';
+export type { SwitchDetail } from './switch-runnable.ts';
 export { systemdUnit } from './systemd-unit.ts';
 export type { TunnelClientDetail, TunnelDetail } from './tunnel-runnable.ts';

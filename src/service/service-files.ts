@@ -41,7 +41,11 @@ const FIRST_FREE_PORT = 1024;
 /** What a configuration needs. */
 export function serviceNeeds(config: Config): ServiceNeeds {
   const parts = [config, ...Object.values(config.namespaces), ...config.devices];
-  const ends = config.links.flatMap((link) => link.ends.map((text) => parseEnd(text)));
+  const written = [
+    ...config.links.flatMap(({ ends }) => ends),
+    ...config.switches.flatMap(({ ports }) => ports.map(([, { end }]) => end)),
+  ];
+  const ends = written.map((text) => parseEnd(text));
   const paths = ends.flatMap(pathOf);
   const claims = ends.flatMap(claimsOf);
   const tunnels = config.tunnels.map(tunnelNeeds);

@@ -296,7 +296,7 @@ export class Supervisor implements AsyncDisposable {
       const { config: available, waiting } = await availableConfig(config);
       const held = cause === 'repair' ? this.#backoff.held(sinceMs) : new Set<string>();
       const { changes, plan } = await patiently(() =>
-        applyConfig(withoutHeld({ ...available, links: [] }, held), {
+        applyConfig(withoutHeld({ ...available, links: [], switches: [] }, held), {
           ...this.#scope(),
           prune: cause !== 'repair',
           signal: this.#ending.signal,

@@ -129,5 +129,5 @@ function configOf(devices: readonly DeviceConfig[], parts: ReadonlyMap<string | 
   const namespaces = Object.fromEntries(
     [...parts].flatMap(([name, part]) => (name === undefined ? [] : [[name, part] as const])),
   );
-  return { devices, namespaces, sysctls, rules, masquerade, links: [], tunnels: [] };
+  return { devices, namespaces, sysctls, rules, masquerade, links: [], tunnels: [], switches: [] };
 }

@@ -37,5 +37,5 @@ export function draftDevice(name: string): DraftDevice {
 
 /** A configuration of devices alone. */
 export function configOf(devices: readonly DeviceConfig[]): Config {
-  return { devices, namespaces: {}, sysctls: {}, rules: [], masquerade: [], links: [], tunnels: [] };
+  return { devices, namespaces: {}, sysctls: {}, rules: [], masquerade: [], links: [], tunnels: [], switches: [] };
 }

@@ -56,14 +56,15 @@ export async function markInForce(
 
 /** The tables that tell all about a configuration; undefined for one that asks for more than is in them. */
 export function tablesOf(config: Config, entries: readonly JournalEntry[], parts: TableParts): TableParts | undefined {
-  const { devices, namespaces, sysctls, rules, masquerade, links, tunnels } = config;
+  const { devices, namespaces, sysctls, rules, masquerade, links, tunnels, switches } = config;
   const isPlain =
     Object.keys(namespaces).length +
       Object.keys(sysctls).length +
       rules.length +
       masquerade.length +
       links.length +
-      tunnels.length ===
+      tunnels.length +
+      switches.length ===
       0 &&
     devices.every(
       ({ namespace, peerNamespace, owner, group, neighbours, sysctls: own }) =>

@@ -73,10 +73,10 @@ async function apply(options: ApplyCommandOptions): Promise<void> {
     },
   });
   await tell(changes, plan, options);
-  const carried = [...config.links, ...config.tunnels].map(({ name }) => name);
+  const carried = [...config.links, ...config.tunnels, ...config.switches].map(({ name }) => name);
   if (carried.length > 0 && !options.json && !options.quiet) {
-    const kinds = [config.links.length > 0 ? 'links' : '', config.tunnels.length > 0 ? 'tunnels' : ''];
-    const what = kinds.filter((kind) => kind !== '').join(' and ');
+    const kinds = (['links', 'tunnels', 'switches'] as const).filter((kind) => config[kind].length > 0);
+    const what = kinds.join(' and ');
     printNote(`${what} are carried while \`vnic run\` runs: ${printable(carried.join(', '))}`);
   }
 }

@@ -26,7 +26,7 @@ export function define(command: Command): void {
     .description('Show what `vnic apply` would do, in its order. Changes nothing and needs no privilege.')
     .option('--prune', 'also what is owned and no longer in the file')
     .option('--exit-code', `end with status ${ExitStatus.different} when something differs`)
-    .addOption(jsonOption('an object: changes, conflicts, unnamed, left, links, tunnels'))
+    .addOption(jsonOption('an object: changes, conflicts, unnamed, left, links, tunnels, switches'))
     .addHelpText(
       'after',
       `
@@ -49,7 +49,15 @@ async function plan(options: PlanCommandOptions): Promise<void> {
   if (options.json) {
     const described = found.changes.map((change) => ({ description: describeChange(change), ...change }));
     const { conflicts, unnamed, left } = found;
-    printJson({ changes: described, conflicts, unnamed, left, links: config.links, tunnels: config.tunnels });
+    printJson({
+      changes: described,
+      conflicts,
+      unnamed,
+      left,
+      links: config.links,
+      tunnels: config.tunnels,
+      switches: config.switches,
+    });
   } else {
     await printChanges(found.changes);
     await printRemarks(found);
