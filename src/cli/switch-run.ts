@@ -47,7 +47,7 @@ export async function runSwitch(texts: readonly string[], flags: SwitchRunFlags)
   const signal = interruption();
   checkPortNumbers(flags, texts.length);
   const ports = texts.map((text, i) => portOf(text, flags, i + 1));
-  const { SwitchOfEnds: Running } = await import('../service/switch-of-ends.ts');
+  const { SwitchOfEnds: Running } = await import('../service/index.ts');
   let control: SwitchControl | undefined;
   const onNote = (note: SwitchNote): void => {
     control?.note(note);

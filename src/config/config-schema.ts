@@ -3,7 +3,8 @@
 import { Cidr, IpAddress, invalidArgument, MacAddress } from '../base/index.ts';
 import { type BridgeSettings, checkInterfaceName } from '../netlink/index.ts';
 import type { DeviceConfig, MasqueradeConfig, NeighbourConfig, PortConfig, RouteConfig, RuleConfig } from './config.ts';
-import { type LinkDocument, link, linkName } from './link-schema.ts';
+import { linkName } from './end-schema.ts';
+import { type LinkDocument, link } from './link-schema.ts';
 import {
   choice,
   either,

@@ -3,7 +3,7 @@
 import { invalidArgument, isVnicError } from '../base/index.ts';
 import { parseEnd, writtenMedium } from '../ends/index.ts';
 import { parseImpairment, parseShape } from '../middleware/index.ts';
-import { end, linkName } from './link-schema.ts';
+import { end, linkName } from './end-schema.ts';
 import { choice, flag, integer, list, object, record, type Schema, text } from './schema.ts';
 
 /** A port of a switch. */

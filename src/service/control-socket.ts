@@ -19,7 +19,7 @@ import { dirname, join } from 'node:path';
 
 import { isVnicError, VnicError } from '../base/index.ts';
 import { runtimeDirectory } from '../journal/index.ts';
-import { runKey } from './run-file.ts';
+import { runKey } from './run-key.ts';
 
 /** What can be asked, each with what answers: plain data, or a promise of it. */
 export type ControlHandlers = Readonly<Record<string, (request: Readonly<Record<string, unknown>>) => unknown>>;

@@ -8,7 +8,6 @@
  *   end      The file is deleted. One that stays without a lock is that of a service which was killed.
  */
 
-import { createHash } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -23,14 +22,9 @@ import {
 import { basename, join } from 'node:path';
 
 import { VnicError } from '../base/index.ts';
-import {
-  findRuntimeDirectory,
-  namespaceIdentity,
-  type ProcessIdentity,
-  processIdentity,
-  runtimeDirectory,
-} from '../journal/index.ts';
+import { findRuntimeDirectory, type ProcessIdentity, processIdentity, runtimeDirectory } from '../journal/index.ts';
 import { nativeCore } from '../native/index.ts';
+import { runKey } from './run-key.ts';
 import type { SupervisorStatus } from './supervisor.ts';
 
 /** The content. */
@@ -166,13 +160,6 @@ function findIn(config: string, folder: string): FoundRun {
   const locked = nativeCore().lock(fd) < 0;
   closeSync(fd);
   return { state: locked ? 'alive' : 'dead', info: readInfo(path), folder };
-}
-
-/** What is the same for one configuration file in one network namespace, and no other. */
-export function runKey(config: string): string {
-  const { id, cookie } = namespaceIdentity();
-  const place = cookie || id.replace(/\D/g, '');
-  return `${createHash('sha256').update(config).digest('hex').slice(0, 12)}-${place}`;
 }
 
 function runFilePath(config: string, folder = runtimeDirectory()): string {

@@ -75,6 +75,7 @@ export async function connectSwitch(name: string, folder?: string): Promise<Cont
 /** A switch's socket, and the events that it keeps. */
 export interface SwitchControl extends AsyncDisposable {
   readonly name: string;
+  /** Keeps an event for who asks. */
   note(note: SwitchNote): void;
   /** Idempotent. */
   close(): Promise<void>;

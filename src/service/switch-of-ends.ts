@@ -193,6 +193,7 @@ export class SwitchOfEnds implements AsyncDisposable {
     else this.#mirrors.set(number - 1, from);
   }
 
+  /** As it is now. */
   status(): SwitchStatus {
     const { fdb, flaps, vlanAware } = this.under.core;
     const tree = this.under.spanningTree?.status(performance.now());

@@ -15,17 +15,16 @@
 
 import { formatMac, invalidArgument } from '../base/index.ts';
 import { type BpduFields, bpduFrameLen, type DropReason, emitBpdu, parseBpdu } from '../wire/index.ts';
+import { portInformation } from './spanning-tree-information.ts';
 import {
   bridgeDetection,
   MIGRATE_TIME,
-  portInformation,
   portMigration,
   portReceive,
   portRoleTransitions,
   portStateTransition,
   portTransmit,
   type TreeBridge,
-  topologyChange,
 } from './spanning-tree-machines.ts';
 import {
   addressOf,
@@ -37,6 +36,7 @@ import {
   sameTimes,
   TreePort,
 } from './spanning-tree-port.ts';
+import { topologyChange } from './spanning-tree-topology.ts';
 import type { SwitchPortState } from './switch-core.ts';
 
 /** What a bridge has done to it. */
@@ -171,6 +171,7 @@ export class SpanningTree {
     this.#run(nowMs);
   }
 
+  /** Takes a port out. */
   removePort(id: number, nowMs: number): void {
     const port = this.#ports.get(id);
     if (port === undefined) return;
