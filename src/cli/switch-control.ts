@@ -1,10 +1,11 @@
-/** A running switch asked and changed: `vnic switch show`, `add`, `remove`, `set`, `fdb`, `counters`, `events`, `list`. */
+/** A running switch asked and changed: `vnic switch show`, `add`, `remove`, `set`, `fdb`, `groups`, `counters`, `events`, `list`. */
 
 import { isVnicError, VnicError } from '../base/index.ts';
 import { checkEnd, parseEnd } from '../ends/index.ts';
 import {
   connectSwitch,
   type NumberedNote,
+  type SwitchGroup,
   type SwitchStation,
   type SwitchStatus,
   switchNames,
@@ -15,7 +16,7 @@ import { print, printable, printJson, style } from './output.ts';
 import { usageError } from './report-error.ts';
 import { middlewareOfPort, type PortFlags, settingsOfPort } from './switch-port-options.ts';
 import { noteLine } from './switch-run.ts';
-import { portTable, stationTable } from './switch-tables.ts';
+import { groupTable, portTable, stationTable } from './switch-tables.ts';
 import { formatTable } from './table.ts';
 import { wholeNumber } from './values.ts';
 
@@ -29,7 +30,7 @@ export interface SwitchControlFlags extends PortFlags {
 const EVENTS_INTERVAL_MS = 500;
 
 /** Words that may stand where otherwise the first end does. */
-export const switchVerbs = ['list', 'show', 'add', 'remove', 'set', 'fdb', 'counters', 'events'] as const;
+export const switchVerbs = ['list', 'show', 'add', 'remove', 'set', 'fdb', 'groups', 'counters', 'events'] as const;
 /** One of them. */
 export type SwitchVerb = (typeof switchVerbs)[number];
 
@@ -60,6 +61,8 @@ export async function controlSwitch(
       return await set(ask, portOf(words[0]), flags);
     case 'fdb':
       return await stations(ask, flags);
+    case 'groups':
+      return await groups(ask, flags);
     case 'events':
       return await follow(ask, flags);
   }
@@ -137,6 +140,19 @@ async function stations(ask: Ask, { flush, json }: SwitchControlFlags): Promise<
   const found = (await ask('stations')) as readonly SwitchStation[];
   if (json) printJson(found);
   else print(stationTable(found));
+}
+
+async function groups(ask: Ask, { json }: SwitchControlFlags): Promise<void> {
+  const found = (await ask('groups')) as readonly SwitchGroup[] | null;
+  if (found === null) {
+    throw new VnicError('VNIC_INVALID_ARGUMENT', {
+      attempted: 'show groups',
+      reason: 'this switch does not look at them',
+      hint: 'Start it with --snooping, or with --querier.',
+    });
+  }
+  if (json) printJson(found);
+  else print(groupTable(found));
 }
 
 /** What happened, and what happens until Ctrl-C. */

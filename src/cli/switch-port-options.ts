@@ -31,6 +31,8 @@ export interface PortFlags {
   readonly portPriority?: readonly OfPort<number>[];
   readonly edge?: readonly OfPort<boolean>[];
   readonly bpduGuard?: readonly OfPort<boolean>[];
+  readonly routerPort?: readonly OfPort<boolean>[];
+  readonly fastLeave?: readonly OfPort<boolean>[];
   readonly impair?: readonly OfPort<string>[];
   readonly shape?: readonly OfPort<string>[];
   readonly mirror?: readonly MirrorOption[];
@@ -82,6 +84,10 @@ export function addPortOptions(command: Command): Command {
     )
     .addOption(repeatableOption('--edge <port>', 'spanning tree: no bridge is behind the port', flagOfPort))
     .addOption(repeatableOption('--bpdu-guard <port>', 'spanning tree: a BPDU shuts the port', flagOfPort))
+    .addOption(repeatableOption('--router-port <port>', 'snooping: the port gets every group', flagOfPort))
+    .addOption(
+      repeatableOption('--fast-leave <port>', 'snooping: one host is behind it, and leaves at once', flagOfPort),
+    )
     .addOption(
       repeatableOption(
         '--mirror <ports:port>',
@@ -142,7 +148,9 @@ export function wantsVlans({ access, trunk, tunnelPort }: PortFlags): boolean {
 /** @throws VNIC_INVALID_ARGUMENT when an option names no port, or one that there is not */
 export function checkPortNumbers(flags: PortFlags, count: number): void {
   const { access, trunk, tunnelPort, isolated, cost, portPriority, edge, bpduGuard, impair, shape } = flags;
-  const all = [access, trunk, tunnelPort, isolated, cost, portPriority, edge, bpduGuard, impair, shape].flatMap(
+  const ofTree = [cost, portPriority, edge, bpduGuard];
+  const ofGroups = [flags.routerPort, flags.fastLeave];
+  const all = [access, trunk, tunnelPort, isolated, ...ofTree, ...ofGroups, impair, shape].flatMap(
     (list): readonly OfPort<unknown>[] => list ?? [],
   );
   if (all.some(({ port }) => port === undefined)) {
@@ -171,6 +179,8 @@ export function settingsOfPort(flags: PortFlags, port: number | 'one'): SwitchPo
   const stpPriority = ofThis(flags.portPriority, port);
   const isEdge = ofThis(flags.edge, port);
   const bpduGuard = ofThis(flags.bpduGuard, port);
+  const isMulticastRouter = ofThis(flags.routerPort, port);
+  const fastLeave = ofThis(flags.fastLeave, port);
   const storm = ofThis(flags.storm, port) ?? flags.storm?.find((one) => one.port === undefined)?.value;
   return {
     ...(pvid !== undefined && { pvid }),
@@ -182,6 +192,8 @@ export function settingsOfPort(flags: PortFlags, port: number | 'one'): SwitchPo
     ...(stpPriority !== undefined && { stpPriority }),
     ...(isEdge !== undefined && { isEdge }),
     ...(bpduGuard !== undefined && { bpduGuard }),
+    ...(isMulticastRouter !== undefined && { isMulticastRouter }),
+    ...(fastLeave !== undefined && { fastLeave }),
   };
 }
 

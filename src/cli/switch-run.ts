@@ -1,15 +1,17 @@
 /** A switch that runs until it is stopped. */
 
-import { isVnicError } from '../base/index.ts';
+import { type IpAddress, isVnicError } from '../base/index.ts';
 import { parseEnd } from '../ends/index.ts';
 import {
   openSwitchControl,
   ownSwitchMac,
+  querierOf,
   type SwitchControl,
   type SwitchNote,
   type SwitchOfEnds,
   type SwitchPortSpec,
   type SwitchStatus,
+  vlansOfPorts,
 } from '../service/index.ts';
 import type { PacketSwitchOptions } from '../switch/index.ts';
 import { pointAtMistake } from './end-mistake.ts';
@@ -34,6 +36,8 @@ export interface SwitchRunFlags extends PortFlags {
   readonly helloTime?: number;
   readonly forwardDelay?: number;
   readonly maxAge?: number;
+  readonly snooping?: true;
+  readonly querier?: IpAddress;
   readonly hub?: true;
   readonly ageing?: number;
   readonly stations?: number;
@@ -53,7 +57,7 @@ export async function runSwitch(texts: readonly string[], flags: SwitchRunFlags)
     control?.note(note);
     tell(note, flags);
   };
-  const running = new Running({ ...optionsOf(flags), onNote });
+  const running = new Running({ ...optionsOf(flags, ports), onNote });
   const startedMs = performance.now();
   let stopLive: () => void = () => undefined;
   try {
@@ -87,19 +91,28 @@ function portOf(text: string, flags: PortFlags, port: number): SwitchPortSpec {
   }
 }
 
-function optionsOf(flags: SwitchRunFlags): PacketSwitchOptions {
+function optionsOf(flags: SwitchRunFlags, ports: readonly SwitchPortSpec[]): PacketSwitchOptions {
   const { hub, ageing, stations, vlanProtocol, stp, helloTime, forwardDelay, maxAge } = flags;
+  const vlanAware = wantsVlans(flags) || vlanProtocol !== undefined;
+  const mac = ownSwitchMac();
+  const vlans = vlansOfPorts(
+    vlanAware,
+    ports.map(({ settings = {} }) => settings),
+  );
   return {
+    ...((flags.snooping || flags.querier !== undefined) && {
+      snooping: { ...(flags.querier !== undefined && { querier: querierOf(mac, flags.querier, vlans) }) },
+    }),
     ...(stp !== undefined && {
       spanningTree: {
-        mac: ownSwitchMac(),
+        mac,
         ...(typeof stp === 'number' && { priority: stp }),
         ...(helloTime !== undefined && { helloTime }),
         ...(forwardDelay !== undefined && { forwardDelay }),
         ...(maxAge !== undefined && { maxAge }),
       },
     }),
-    vlanAware: wantsVlans(flags) || vlanProtocol !== undefined,
+    vlanAware,
     ...(vlanProtocol !== undefined && { vlanProtocol }),
     ...(hub && { isHub: true }),
     ...(ageing !== undefined && { ageingMs: ageing * 1000 }),

@@ -1,6 +1,6 @@
 /** Switches for people: ports, counters, stations. */
 
-import type { SwitchPortStatus, SwitchStation, SwitchStatus } from '../service/index.ts';
+import type { SwitchGroup, SwitchPortStatus, SwitchStation, SwitchStatus } from '../service/index.ts';
 import { printable, style } from './output.ts';
 import { symbols } from './symbols.ts';
 import { formatTable } from './table.ts';
@@ -74,6 +74,18 @@ export function stationTable(stations: readonly SwitchStation[]): string {
     style('cyan', mac),
     String(port),
     `${(ageMs / 1000).toFixed(0)} s`,
+  ]);
+  return formatTable([head, ...rows]);
+}
+
+/** Who wants which group. */
+export function groupTable(groups: readonly SwitchGroup[]): string {
+  const head = ['VLAN', 'group', 'ports'].map((word) => style('bold', word));
+  const sorted = groups.toSorted((a, b) => a.vlan - b.vlan || a.mac.localeCompare(b.mac));
+  const rows = sorted.map(({ vlan, mac, ports }) => [
+    vlan === 0 ? '-' : String(vlan),
+    style('cyan', mac),
+    ports.join(', '),
   ]);
   return formatTable([head, ...rows]);
 }

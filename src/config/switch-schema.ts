@@ -1,6 +1,6 @@
 /** Switches in the file: what `vnic switch` takes as options, ports by name. */
 
-import { invalidArgument, isVnicError } from '../base/index.ts';
+import { IpAddress, invalidArgument, isVnicError } from '../base/index.ts';
 import { parseEnd, writtenMedium } from '../ends/index.ts';
 import { parseImpairment, parseShape } from '../middleware/index.ts';
 import { end, linkName } from './end-schema.ts';
@@ -21,6 +21,8 @@ export interface SwitchPortConfig {
   readonly priority?: number;
   readonly edge?: boolean;
   readonly bpduGuard?: boolean;
+  readonly routerPort?: boolean;
+  readonly fastLeave?: boolean;
   readonly impair?: string;
   readonly shape?: string;
   /** Names of the ports that it shows. */
@@ -41,6 +43,9 @@ export interface SwitchDocument {
   readonly ports: readonly (readonly [name: string, port: SwitchPortConfig])[];
   readonly stp?: SwitchTreeConfig;
   readonly vlanProtocol?: '802.1Q' | '802.1ad';
+  readonly snooping?: boolean;
+  /** Address that asks; implies snooping. */
+  readonly querier?: string;
   readonly hub?: boolean;
   /** Seconds. */
   readonly ageing?: number;
@@ -52,6 +57,12 @@ const checked = (read: (written: string) => unknown, expected: string): Schema<s
     read(value);
     return value;
   }, expected);
+
+function ipv4Of(written: string): IpAddress {
+  const address = IpAddress.parse(written);
+  if (address.family === 4) return address;
+  throw invalidArgument('read', 'an IPv4 address', written);
+}
 
 /** `10,20` or `all`; one VLAN may stand there as a number. */
 const trunk: Schema<string> = text(
@@ -75,6 +86,8 @@ const port: Schema<Partial<SwitchPortConfig>> = object<SwitchPortConfig>({
   priority: { schema: integer(0, 240), about: 'Spanning tree: priority, a multiple of 16', default: 128 },
   edge: { schema: flag, about: 'Spanning tree: no bridge is behind it; default found out' },
   bpduGuard: { schema: flag, about: 'Spanning tree: a BPDU shuts it', default: false },
+  routerPort: { schema: flag, about: 'Snooping: it gets every group; default found out' },
+  fastLeave: { schema: flag, about: 'Snooping: one host is behind it, and leaves at once', default: false },
   impair: { schema: checked(parseImpairment, 'settings such as delay=50ms,loss=1%'), about: 'A bad link to it' },
   shape: { schema: checked(parseShape, 'a rate such as 10mbit'), about: 'No more than so much to and from it' },
   mirror: { schema: list(linkName), about: 'Ports whose frames it shows; it does nothing else then' },
@@ -99,6 +112,11 @@ export const switchSchema: Schema<Partial<SwitchDocument>> = object<SwitchDocume
     schema: choice('802.1Q', '802.1ad'),
     about: 'Which tags count: those of customers, or those of providers',
     default: '802.1Q',
+  },
+  snooping: { schema: flag, about: 'Frames to groups leave where they are wanted (IGMP, MLD)', default: false },
+  querier: {
+    schema: checked((written) => ipv4Of(written), 'an IPv4 address'),
+    about: 'Ask for members of groups, from this address; implies snooping',
   },
   hub: { schema: flag, about: 'Learn nothing: every frame to every other port', default: false },
   ageing: {

@@ -56,8 +56,9 @@ export {
   switchControlPath,
   switchNames,
 } from './switch-control.ts';
-export { ownSwitchMac } from './switch-mac.ts';
+export { ownSwitchMac, querierOf, vlansOfPorts } from './switch-mac.ts';
 export {
+  type SwitchGroup,
   type SwitchNote,
   SwitchOfEnds,
   type SwitchOfEndsOptions,

@@ -3,6 +3,7 @@
  *
  *     show                                              SwitchStatus
  *     stations                                          SwitchStation[]
+ *     groups                                            SwitchGroup[], or null where groups are not looked at
  *     add      end, name?, settings?, impair?, shape?   the number of the port
  *     remove   port                                     null
  *     set      port, settings                           null
@@ -126,6 +127,7 @@ function handlersOf(running: SwitchOfEnds, notesSince: (number: number) => reado
   return {
     show: () => running.status(),
     stations: () => running.stations(),
+    groups: () => running.groups() ?? null,
     add: async ({ end, name, settings = {}, impair, shape }) =>
       await running.add({
         end: parseEnd(textOf(end, 'an end')),

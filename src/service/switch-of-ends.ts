@@ -95,6 +95,13 @@ export interface SwitchStation {
   readonly ageMs: number;
 }
 
+/** A group that is wanted, as plain data; ports are numbered from 1. */
+export interface SwitchGroup {
+  readonly vlan: number;
+  readonly mac: string;
+  readonly ports: readonly number[];
+}
+
 /** How it runs. */
 export interface SwitchOfEndsOptions extends PacketSwitchOptions {
   /** Told of what happens. */
@@ -214,6 +221,15 @@ export class SwitchOfEnds implements AsyncDisposable {
     return this.under
       .stations()
       .map(({ vlan, mac, port, ageMs }) => ({ vlan, mac: formatMac(mac), port: port + 1, ageMs: Math.round(ageMs) }));
+  }
+
+  /** What is wanted where; undefined where groups are not looked at. */
+  groups(): readonly SwitchGroup[] | undefined {
+    return this.under.snooping?.groups(performance.now()).map(({ vlan, mac, ports }) => ({
+      vlan,
+      mac: formatMac(mac),
+      ports: ports.map((port) => port + 1),
+    }));
   }
 
   /** Forgets what was learned at a port, or everywhere. @throws VNIC_INVALID_ARGUMENT */

@@ -1,13 +1,13 @@
 /** Switches of the file as things that run, told in the words of `vnic switch --json`, and asked by the same commands. */
 
-import { isVnicError } from '../base/index.ts';
+import { IpAddress, isVnicError } from '../base/index.ts';
 import type { Config, SwitchConfig, SwitchPortConfig } from '../config/index.ts';
 import { deviceOf, type EndSpec, parseEnd } from '../ends/index.ts';
 import { parseImpairment, parseShape } from '../middleware/index.ts';
 import type { PacketSwitchOptions, SwitchPortSettings } from '../switch/index.ts';
 import type { Runnable, Running, RunningEvent, RunningStatus } from './runnable.ts';
 import { openSwitchControl, type SwitchControl } from './switch-control.ts';
-import { ownSwitchMac } from './switch-mac.ts';
+import { ownSwitchMac, querierOf, vlansOfPorts } from './switch-mac.ts';
 import { type SwitchNote, SwitchOfEnds, type SwitchPortSpec, type SwitchStatus } from './switch-of-ends.ts';
 
 const FIRST_DELAY_MS = 500;
@@ -90,20 +90,30 @@ function setMirrors({ ports }: SwitchConfig, running: SwitchOfEnds): void {
   }
 }
 
-function optionsOf({ ports, stp, vlanProtocol, hub, ageing, stations }: SwitchConfig): PacketSwitchOptions {
+function optionsOf(config: SwitchConfig): PacketSwitchOptions {
+  const { ports, stp, vlanProtocol, hub, ageing, stations, snooping, querier } = config;
   const wantsVlans = ports.some(([, port]) => (port.access ?? port.trunk ?? port.tunnelPort) !== undefined);
+  const vlanAware = wantsVlans || vlanProtocol !== undefined;
+  const mac = ownSwitchMac();
+  const vlans = vlansOfPorts(
+    vlanAware,
+    ports.map(([, port]) => settingsOf(port)),
+  );
   return {
-    vlanAware: wantsVlans || vlanProtocol !== undefined,
+    vlanAware,
+    ...((snooping || querier !== undefined) && {
+      snooping: { ...(querier !== undefined && { querier: querierOf(mac, IpAddress.parse(querier), vlans) }) },
+    }),
     ...(vlanProtocol !== undefined && { vlanProtocol }),
     ...(hub && { isHub: true }),
     ...(ageing !== undefined && { ageingMs: ageing * 1000 }),
     ...(stations !== undefined && { capacity: stations }),
-    ...(stp !== undefined && { spanningTree: { mac: ownSwitchMac(), ...stp } }),
+    ...(stp !== undefined && { spanningTree: { mac, ...stp } }),
   };
 }
 
 function settingsOf(port: SwitchPortConfig): SwitchPortSettings {
-  const { access, trunk, tunnelPort, isolated, storm, cost, priority, edge, bpduGuard } = port;
+  const { access, trunk, tunnelPort, isolated, storm, cost, priority, edge, bpduGuard, routerPort, fastLeave } = port;
   return {
     ...(access !== undefined && { pvid: access }),
     ...(trunk !== undefined && { vlans: trunk === 'all' ? 'all' : trunk.split(',').map(Number) }),
@@ -114,6 +124,8 @@ function settingsOf(port: SwitchPortConfig): SwitchPortSettings {
     ...(priority !== undefined && { stpPriority: priority }),
     ...(edge !== undefined && { isEdge: edge }),
     ...(bpduGuard !== undefined && { bpduGuard }),
+    ...(routerPort !== undefined && { isMulticastRouter: routerPort }),
+    ...(fastLeave !== undefined && { fastLeave }),
   };
 }
 

@@ -7,6 +7,8 @@ export {
   type Learned,
   NO_PORT,
 } from './forwarding-database.ts';
+export type { QueryAddresses } from './multicast-frames.ts';
+export { type MulticastGroup, MulticastSnooping, type MulticastSnoopingOptions } from './multicast-snooping.ts';
 export { PacketSwitch, type PacketSwitchOptions } from './packet-switch.ts';
 export {
   SpanningTree,
@@ -16,7 +18,7 @@ export {
   type SpanningTreeStatus,
 } from './spanning-tree.ts';
 export type { PortRole, SpanningTreePortSettings } from './spanning-tree-port.ts';
-export { SwitchCore, type SwitchPortState, type SwitchVerdict, TagForm } from './switch-core.ts';
+export { type GroupSelector, SwitchCore, type SwitchPortState, type SwitchVerdict, TagForm } from './switch-core.ts';
 export type { MirrorDirection, MirrorSource, SwitchEvents, SwitchPort, SwitchPortCounters } from './switch-port.ts';
 export {
   type SwitchCoreOptions,

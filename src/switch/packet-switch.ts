@@ -22,6 +22,7 @@ import { virtioNetHeaderLen } from '../wire/index.ts';
 import { CoreTimer } from './core-timer.ts';
 import type { ForwardingEntry } from './forwarding-database.ts';
 import { forgetMirror, setMirror } from './mirrors.ts';
+import { MulticastSnooping, type MulticastSnoopingOptions } from './multicast-snooping.ts';
 import { SpanningTree, type SpanningTreeOptions } from './spanning-tree.ts';
 import { Coalescer, Splitter } from './super-packets.ts';
 import { SwitchCore, TagForm } from './switch-core.ts';
@@ -35,14 +36,17 @@ export interface PacketSwitchOptions extends SwitchCoreOptions {
   readonly clock?: Clock;
   /** Runs rapid spanning tree; left out, BPDUs of others pass. Not with tags of providers, whose trees have another group. */
   readonly spanningTree?: Omit<SpanningTreeOptions, 'output'>;
+  /** Frames to groups leave where they are wanted (IGMP and MLD snooping); left out, by all ports. */
+  readonly snooping?: Omit<MulticastSnoopingOptions, 'transmit'>;
 }
 
 /** Of a frame that leaves by several ports, or with another tag. */
 const NO_RUN = -1;
 const FLAP_EVENT_MS = 1000;
-/** A virtio-net header and the shortest frame. */
-const CONTROL_LEN = 80;
+/** A virtio-net header and the longest frame of the switch's own. */
+const CONTROL_LEN = 128;
 const MIN_FRAME_LEN = 60;
+const MACS_LEN = 12;
 
 /** A switch at work. Closing it leaves the links open. */
 export class PacketSwitch implements AsyncDisposable {
@@ -50,6 +54,9 @@ export class PacketSwitch implements AsyncDisposable {
   /** Undefined where none is run. */
   readonly spanningTree: SpanningTree | undefined;
   readonly #treeTimer: CoreTimer | undefined;
+  /** Undefined where groups are not looked at. */
+  readonly snooping: MulticastSnooping | undefined;
+  readonly #groupTimer: CoreTimer | undefined;
   /** A BPDU on its way out. */
   readonly #control = new PacketBatch({ capacity: 1, bytesLen: CONTROL_LEN });
   readonly #clock: Clock;
@@ -63,11 +70,14 @@ export class PacketSwitch implements AsyncDisposable {
   #closed = false;
 
   /** @throws VNIC_INVALID_ARGUMENT for options of spanning tree out of range */
-  constructor({ clock = systemClock, spanningTree, ...options }: PacketSwitchOptions = {}) {
+  constructor({ clock = systemClock, spanningTree, snooping, ...options }: PacketSwitchOptions = {}) {
     this.#clock = clock;
     this.core = new SwitchCore(options);
     this.spanningTree = spanningTree && this.#treeOf(spanningTree, options);
     this.#treeTimer = this.spanningTree && new CoreTimer(this.spanningTree, clock);
+    this.snooping = snooping && this.#snoopingOf(snooping);
+    this.#groupTimer = this.snooping && new CoreTimer(this.snooping, clock);
+    this.#groupTimer?.schedule();
     this.#tagged = new TagWriter(this.core.tagProtocol);
     this.#untagged = new TagWriter(this.core.tagProtocol);
   }
@@ -103,6 +113,7 @@ export class PacketSwitch implements AsyncDisposable {
     const port = this.#newPort(id, name, link, settings);
     this.#ports[id] = port;
     this.#joinTree(port);
+    this.#setGroups(port);
     try {
       this.#listen(port);
     } catch (error) {
@@ -133,6 +144,7 @@ export class PacketSwitch implements AsyncDisposable {
     this.core.setPort(id, port.settings);
     this.spanningTree?.setPort(id, port.settings, this.#clock.nowMs());
     this.#treeTimer?.schedule();
+    this.#setGroups(port);
     return true;
   }
 
@@ -149,6 +161,7 @@ export class PacketSwitch implements AsyncDisposable {
   async close(): Promise<void> {
     this.#closed = true;
     this.#treeTimer?.close();
+    this.#groupTimer?.close();
     for (const { id } of this.ports) this.removePort(id);
   }
 
@@ -202,7 +215,10 @@ export class PacketSwitch implements AsyncDisposable {
 
   #setUp(port: OwnPort, state: 'up' | 'down'): void {
     port.isUp = state === 'up';
-    if (!port.isUp) this.core.fdb.flush(port.id);
+    if (!port.isUp) {
+      this.core.fdb.flush(port.id);
+      this.snooping?.flush(port.id);
+    }
     this.spanningTree?.setPortUp(port.id, state, this.#clock.nowMs());
     this.#treeTimer?.schedule();
   }
@@ -215,10 +231,35 @@ export class PacketSwitch implements AsyncDisposable {
       ...options,
       output: {
         transmit: (id, frame) => this.#transmit(id, frame),
-        flush: (id) => this.core.fdb.flush(id),
+        flush: (id) => {
+          this.core.fdb.flush(id);
+          this.snooping?.topologyChanged(this.#clock.nowMs());
+          this.#groupTimer?.schedule();
+        },
         changed: (id) => this.#onTreeChange(id),
       },
     });
+  }
+
+  #snoopingOf(options: Omit<MulticastSnoopingOptions, 'transmit'>): MulticastSnooping {
+    const transmit: MulticastSnoopingOptions['transmit'] = (vlan, port, frame) => this.#query(vlan, port, frame);
+    const snooping = new MulticastSnooping({ ...options, transmit }, this.#clock.nowMs());
+    this.core.useGroups(snooping);
+    return snooping;
+  }
+
+  /** A query by the ports of a VLAN, or by one of them, with the tag that it wants. */
+  #query(vlan: number, only: number | 'all', frame: Uint8Array): void {
+    for (const { id } of this.ports) {
+      if ((only !== 'all' && only !== id) || !this.core.carries(id, vlan)) continue;
+      const tci = this.core.leavesTagged(id, vlan) ? tagOf(this.core.tagProtocol, vlan) : [];
+      this.#transmit(id, Uint8Array.of(...frame.subarray(0, MACS_LEN), ...tci, ...frame.subarray(MACS_LEN)));
+    }
+  }
+
+  #setGroups({ id, settings }: OwnPort): void {
+    this.snooping?.setRouter(id, settings.isMulticastRouter ? 'router' : 'host');
+    this.snooping?.setFastLeave(id, settings.fastLeave ? 'fast' : 'asked');
   }
 
   #joinTree(port: OwnPort): void {
@@ -257,6 +298,7 @@ export class PacketSwitch implements AsyncDisposable {
   #forget(port: OwnPort): void {
     this.#ports[port.id] = undefined;
     this.core.removePort(port.id);
+    this.snooping?.removePort(port.id);
     this.spanningTree?.removePort(port.id, this.#clock.nowMs());
     this.#treeTimer?.schedule();
     forgetMirror(this.#ports, port);
@@ -290,6 +332,7 @@ export class PacketSwitch implements AsyncDisposable {
     }
     this.#sendRun(current, prefixLen, batch, start, batch.count);
     if (core.flaps !== flaps) this.#tellFlap(port, nowMs);
+    this.#groupTimer?.schedule();
   }
 
   #onBpdu(port: OwnPort, bytes: Uint8Array, at: number, length: number, nowMs: number): void {
@@ -378,4 +421,8 @@ export class PacketSwitch implements AsyncDisposable {
     const { vlan, mac, from } = this.core.fdb.lastMove();
     this.#events.emit('flapping', { vlan, mac, port: port.id, from });
   }
+}
+
+function tagOf(protocol: number, vlan: number): number[] {
+  return [protocol >> 8, protocol & 0xff, vlan >> 8, vlan & 0xff];
 }

@@ -23,6 +23,20 @@ export type SwitchVerdict = SwitchDropReason | 'bpdu' | undefined;
 /** Whether a frame has a tag of its VLAN: none, one that says nothing but its priority, or one. */
 export const TagForm = { none: 0, priority: 1, tagged: 2 } as const;
 
+/** Who says where groups are wanted. */
+export interface GroupSelector {
+  /** Hot. By which ports a frame to a group leaves; undefined for all. `at` is the Ethernet header, `l3At` behind it and its tags. */
+  select(
+    port: number,
+    vlan: number,
+    bytes: Uint8Array,
+    at: number,
+    l3At: number,
+    end: number,
+    nowMs: number,
+  ): ReadonlySet<number> | undefined;
+}
+
 interface Port {
   settings: SwitchPortSettings;
   pvid: number;
@@ -39,6 +53,7 @@ const HEADER_LEN = 14;
 const TAG_LEN = 4;
 const DEFAULT_MAX_PORTS = 256;
 const MAX_VLAN = 4094;
+const MAX_TAGS = 8;
 /** Last octet of the group of MAC control (802.3 annex 31B). */
 const PAUSE = 1;
 /** Bit n: 01:80:c2:00:00:0n passes between providers. */
@@ -62,6 +77,7 @@ export class SwitchCore {
   readonly #isHub: boolean;
   readonly #passes: number;
   #takesBpdus = false;
+  #groups: GroupSelector | undefined;
 
   constructor(options: SwitchCoreOptions = {}) {
     const { maxPorts = DEFAULT_MAX_PORTS, vlanAware = false, vlanProtocol = '802.1Q', isHub = false, ...fdb } = options;
@@ -76,6 +92,11 @@ export class SwitchCore {
   /** BPDUs are for a spanning tree here, and do not pass. */
   takeBpdus(): void {
     this.#takesBpdus = true;
+  }
+
+  /** Who says where groups are wanted. */
+  useGroups(selector: GroupSelector): void {
+    this.#groups = selector;
   }
 
   /** Adds a port that forwards; returns its number, the least that is free, or -1 when there are `maxPorts`. */
@@ -130,6 +151,13 @@ export class SwitchCore {
     this.fdb.flush(id);
   }
 
+  /** True when a frame of this VLAN, 0 without VLANs, may leave by a port. */
+  carries(port: number, vlan: number): boolean {
+    const found = this.#ports[port];
+    if (found === undefined || !found.forwards || found.isMirror) return false;
+    return !this.vlanAware || hasVlan(found.vlans, vlan);
+  }
+
   /** Hot. True when a frame of this VLAN leaves by a port with a tag. */
   leavesTagged(port: number, vlan: number): boolean {
     return this.vlanAware && this.#ports[port]?.pvid !== vlan;
@@ -157,7 +185,7 @@ export class SwitchCore {
       this.targets[this.targetCount++] = known;
       return undefined;
     }
-    return this.#flood(port, ingress, nowMs);
+    return this.#flood(port, ingress, this.#wanted(port, bytes, at, length, nowMs), nowMs);
   }
 
   /** Hot. What becomes of a frame to a group of bridges, undefined for one that passes. But for pauses its sender is learned all the same. */
@@ -171,12 +199,29 @@ export class SwitchCore {
   }
 
   /** Hot. */
-  #flood(port: number, ingress: Port, nowMs: number): SwitchDropReason | undefined {
+  #flood(
+    port: number,
+    ingress: Port,
+    wanted: ReadonlySet<number> | undefined,
+    nowMs: number,
+  ): SwitchDropReason | undefined {
     if (!this.#takeToken(ingress, nowMs)) return 'storm';
     for (let id = 0; id < this.#ports.length; id++) {
-      if (id !== port && this.#reaches(ingress, id)) this.targets[this.targetCount++] = id;
+      if (id === port || (wanted !== undefined && !wanted.has(id)) || !this.#reaches(ingress, id)) continue;
+      this.targets[this.targetCount++] = id;
     }
-    return this.targetCount === 0 ? 'no-port' : undefined;
+    if (this.targetCount > 0) return undefined;
+    return wanted === undefined ? 'no-port' : 'no-member';
+  }
+
+  /** Hot. */
+  #wanted(port: number, bytes: Uint8Array, at: number, length: number, nowMs: number): ReadonlySet<number> | undefined {
+    const groups = this.#groups;
+    if (groups === undefined || this.#isHub || ((bytes[at] as number) & 1) === 0) return undefined;
+    const end = at + length;
+    let l3At = at + HEADER_LEN;
+    for (let tags = 0; tags < MAX_TAGS && isTag(bytes, l3At - 2) && l3At + TAG_LEN <= end; tags++) l3At += TAG_LEN;
+    return l3At < end ? groups.select(port, this.vlan, bytes, at, l3At, end, nowMs) : undefined;
   }
 
   /** Hot. */
@@ -219,6 +264,11 @@ export class SwitchCore {
     port.tokens--;
     return true;
   }
+}
+
+/** 0x8100 or 0x88a8. */
+function isTag(bytes: Uint8Array, at: number): boolean {
+  return (bytes[at] === 0x81 && bytes[at + 1] === 0) || (bytes[at] === 0x88 && bytes[at + 1] === 0xa8);
 }
 
 /** 01:80:c2:00:00:00 to :0f. */

@@ -63,6 +63,8 @@ export const switchDropReasons = [
   'same-port',
   /** No other port has it, or may have it. */
   'no-port',
+  /** Nobody wants the group. */
+  'no-member',
   /** A virtio-net header that contradicts what follows. */
   'malformed',
 ] as const;

@@ -2,6 +2,7 @@
 
 import { type Command, Option } from 'commander';
 
+import { IpAddress } from '../../base/index.ts';
 import { usageError } from '../report-error.ts';
 import { controlSwitch, type SwitchControlFlags, type SwitchVerb, switchVerbs } from '../switch-control.ts';
 import { addPortOptions } from '../switch-port-options.ts';
@@ -18,7 +19,7 @@ export function define(command: Command): void {
     .argument(
       '<end...>',
       'ends, as of `vnic link`: tap:NAME, udp:HOST:PORT, vde:, qemu:, vxlan: …; or, of a switch that runs: ' +
-        'list, show, add END, remove PORT, set PORT, fdb, counters, events',
+        'list, show, add END, remove PORT, set PORT, fdb, groups, counters, events',
     )
     .addOption(option('--name <name>', 'what it is called, or which is meant; default switch0 and so on', parseName));
   addPortOptions(command)
@@ -38,6 +39,10 @@ export function define(command: Command): void {
     .addOption(option('--hello-time <seconds>', 'of --stp: between hellos; default 2', wholeNumber(1, 10)))
     .addOption(option('--forward-delay <seconds>', 'of --stp: to listen and to learn; default 15', wholeNumber(4, 30)))
     .addOption(option('--max-age <seconds>', 'of --stp: for which a root is believed; default 20', wholeNumber(6, 40)))
+    .option('--snooping', 'frames to groups leave where they are wanted (IGMP, MLD)')
+    .addOption(
+      option('--querier <address>', 'ask for members of groups, from this IPv4 address; implies --snooping', parseIpv4),
+    )
     .option('--hub', 'learn nothing: every frame to every other port')
     .addOption(
       option('--ageing <seconds>', 'forget a station that was silent so long; default 300', wholeNumber(1, 1e6)),
@@ -69,7 +74,13 @@ Examples:
   sudo vnic switch show                          ports, rates, losses; vnic switch fdb: who is where`;
 
 const ofTree = ['helloTime', 'forwardDelay', 'maxAge'] as const;
-const ofRun = [...ofTree, 'vlanProtocol', 'stp', 'hub', 'ageing', 'stations', 'quiet'] as const;
+const ofRun = [...ofTree, 'snooping', 'querier', 'vlanProtocol', 'stp', 'hub', 'ageing', 'stations', 'quiet'] as const;
+
+function parseIpv4(text: string): IpAddress {
+  const address = IpAddress.parse(text);
+  if (address.family === 4) return address;
+  throw badValue(text, 'an IPv4 address');
+}
 
 function parseName(text: string): string {
   if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(text)) return text;
