@@ -74,11 +74,13 @@ class Side {
 async function bridge(): Promise<Side> {
   ip('link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0');
   const taps: PacketLink[] = [];
-  writeFileSync('/proc/sys/net/ipv6/conf/default/disable_ipv6', '1');
-  writeFileSync('/proc/sys/net/ipv6/conf/br0/disable_ipv6', '1');
+  // Routers and neighbours that are looked for would be frames of their own.
+  const withoutIpv6 = (name: string): void => writeFileSync(`/proc/sys/net/ipv6/conf/${name}/disable_ipv6`, '1');
+  withoutIpv6('br0');
   for (let i = 0; i <= PORTS; i++) {
     const tap = await TapDevice.open({ name: `t${i}` });
     opened.push(tap);
+    withoutIpv6(`t${i}`);
     ip(`link set t${i} master br0 up`);
     taps.push(tap);
   }
