@@ -1,10 +1,11 @@
-/** A running switch asked and changed: `vnic switch show`, `add`, `remove`, `set`, `fdb`, `groups`, `counters`, `events`, `list`. */
+/** A running switch asked and changed: `vnic switch show`, `add`, `remove`, `set`, `fdb`, `groups`, `bindings`, `counters`, `events`, `list`. */
 
 import { isVnicError, VnicError } from '../base/index.ts';
 import { checkEnd, parseEnd } from '../ends/index.ts';
 import {
   connectSwitch,
   type NumberedNote,
+  type SwitchBinding,
   type SwitchGroup,
   type SwitchStation,
   type SwitchStatus,
@@ -16,7 +17,7 @@ import { print, printable, printJson, style } from './output.ts';
 import { usageError } from './report-error.ts';
 import { middlewareOfPort, type PortFlags, settingsOfPort } from './switch-port-options.ts';
 import { noteLine } from './switch-run.ts';
-import { groupTable, portTable, stationTable } from './switch-tables.ts';
+import { bindingTable, groupTable, portTable, stationTable } from './switch-tables.ts';
 import { formatTable } from './table.ts';
 import { wholeNumber } from './values.ts';
 
@@ -30,7 +31,18 @@ export interface SwitchControlFlags extends PortFlags {
 const EVENTS_INTERVAL_MS = 500;
 
 /** Words that may stand where otherwise the first end does. */
-export const switchVerbs = ['list', 'show', 'add', 'remove', 'set', 'fdb', 'groups', 'counters', 'events'] as const;
+export const switchVerbs = [
+  'list',
+  'show',
+  'add',
+  'remove',
+  'set',
+  'fdb',
+  'groups',
+  'bindings',
+  'counters',
+  'events',
+] as const;
 /** One of them. */
 export type SwitchVerb = (typeof switchVerbs)[number];
 
@@ -62,7 +74,15 @@ export async function controlSwitch(
     case 'fdb':
       return await stations(ask, flags);
     case 'groups':
-      return await groups(ask, flags);
+      return await listed<SwitchGroup>(
+        ask,
+        'groups',
+        'Start it with --snooping, or with --querier.',
+        groupTable,
+        flags,
+      );
+    case 'bindings':
+      return await listed<SwitchBinding>(ask, 'bindings', 'Start it with --dhcp-snooping.', bindingTable, flags);
     case 'events':
       return await follow(ask, flags);
   }
@@ -142,17 +162,24 @@ async function stations(ask: Ask, { flush, json }: SwitchControlFlags): Promise<
   else print(stationTable(found));
 }
 
-async function groups(ask: Ask, { json }: SwitchControlFlags): Promise<void> {
-  const found = (await ask('groups')) as readonly SwitchGroup[] | null;
+/** What a switch tells only if it looks at it. */
+async function listed<T>(
+  ask: Ask,
+  what: 'groups' | 'bindings',
+  hint: string,
+  table: (rows: readonly T[]) => string,
+  { json }: SwitchControlFlags,
+): Promise<void> {
+  const found = (await ask(what)) as readonly T[] | null;
   if (found === null) {
     throw new VnicError('VNIC_INVALID_ARGUMENT', {
-      attempted: 'show groups',
+      attempted: `show ${what}`,
       reason: 'this switch does not look at them',
-      hint: 'Start it with --snooping, or with --querier.',
+      hint,
     });
   }
   if (json) printJson(found);
-  else print(groupTable(found));
+  else print(table(found));
 }
 
 /** What happened, and what happens until Ctrl-C. */

@@ -33,6 +33,7 @@ export interface PortFlags {
   readonly bpduGuard?: readonly OfPort<boolean>[];
   readonly routerPort?: readonly OfPort<boolean>[];
   readonly fastLeave?: readonly OfPort<boolean>[];
+  readonly trusted?: readonly OfPort<boolean>[];
   readonly impair?: readonly OfPort<string>[];
   readonly shape?: readonly OfPort<string>[];
   readonly mirror?: readonly MirrorOption[];
@@ -88,6 +89,7 @@ export function addPortOptions(command: Command): Command {
     .addOption(
       repeatableOption('--fast-leave <port>', 'snooping: one host is behind it, and leaves at once', flagOfPort),
     )
+    .addOption(repeatableOption('--trusted <port>', 'servers of DHCP and routers may be behind the port', flagOfPort))
     .addOption(
       repeatableOption(
         '--mirror <ports:port>',
@@ -149,7 +151,7 @@ export function wantsVlans({ access, trunk, tunnelPort }: PortFlags): boolean {
 export function checkPortNumbers(flags: PortFlags, count: number): void {
   const { access, trunk, tunnelPort, isolated, cost, portPriority, edge, bpduGuard, impair, shape } = flags;
   const ofTree = [cost, portPriority, edge, bpduGuard];
-  const ofGroups = [flags.routerPort, flags.fastLeave];
+  const ofGroups = [flags.routerPort, flags.fastLeave, flags.trusted];
   const all = [access, trunk, tunnelPort, isolated, ...ofTree, ...ofGroups, impair, shape].flatMap(
     (list): readonly OfPort<unknown>[] => list ?? [],
   );
@@ -181,6 +183,7 @@ export function settingsOfPort(flags: PortFlags, port: number | 'one'): SwitchPo
   const bpduGuard = ofThis(flags.bpduGuard, port);
   const isMulticastRouter = ofThis(flags.routerPort, port);
   const fastLeave = ofThis(flags.fastLeave, port);
+  const isTrusted = ofThis(flags.trusted, port);
   const storm = ofThis(flags.storm, port) ?? flags.storm?.find((one) => one.port === undefined)?.value;
   return {
     ...(pvid !== undefined && { pvid }),
@@ -194,6 +197,7 @@ export function settingsOfPort(flags: PortFlags, port: number | 'one'): SwitchPo
     ...(bpduGuard !== undefined && { bpduGuard }),
     ...(isMulticastRouter !== undefined && { isMulticastRouter }),
     ...(fastLeave !== undefined && { fastLeave }),
+    ...(isTrusted !== undefined && { isTrusted }),
   };
 }
 

@@ -38,6 +38,8 @@ export interface SwitchRunFlags extends PortFlags {
   readonly maxAge?: number;
   readonly snooping?: true;
   readonly querier?: IpAddress;
+  readonly dhcpSnooping?: true;
+  readonly arpInspection?: true;
   readonly hub?: true;
   readonly ageing?: number;
   readonly stations?: number;
@@ -103,6 +105,7 @@ function optionsOf(flags: SwitchRunFlags, ports: readonly SwitchPortSpec[]): Pac
     ...((flags.snooping || flags.querier !== undefined) && {
       snooping: { ...(flags.querier !== undefined && { querier: querierOf(mac, flags.querier, vlans) }) },
     }),
+    ...((flags.dhcpSnooping || flags.arpInspection) && { inspection: { arp: flags.arpInspection ?? false } }),
     ...(stp !== undefined && {
       spanningTree: {
         mac,

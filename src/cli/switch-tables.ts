@@ -1,6 +1,6 @@
 /** Switches for people: ports, counters, stations. */
 
-import type { SwitchGroup, SwitchPortStatus, SwitchStation, SwitchStatus } from '../service/index.ts';
+import type { SwitchBinding, SwitchGroup, SwitchPortStatus, SwitchStation, SwitchStatus } from '../service/index.ts';
 import { printable, style } from './output.ts';
 import { symbols } from './symbols.ts';
 import { formatTable } from './table.ts';
@@ -86,6 +86,20 @@ export function groupTable(groups: readonly SwitchGroup[]): string {
     vlan === 0 ? '-' : String(vlan),
     style('cyan', mac),
     ports.join(', '),
+  ]);
+  return formatTable([head, ...rows]);
+}
+
+/** Which address is where. */
+export function bindingTable(bindings: readonly SwitchBinding[]): string {
+  const head = ['VLAN', 'address', 'station', 'port', 'lease'].map((word) => style('bold', word));
+  const sorted = bindings.toSorted((a, b) => a.vlan - b.vlan || a.port - b.port || a.address.localeCompare(b.address));
+  const rows = sorted.map(({ vlan, address, mac, port, leaseMs }) => [
+    vlan === 0 ? '-' : String(vlan),
+    style('cyan', address),
+    mac,
+    String(port),
+    leaseMs === undefined ? '-' : `${(leaseMs / 1000).toFixed(0)} s`,
   ]);
   return formatTable([head, ...rows]);
 }

@@ -23,6 +23,7 @@ export interface SwitchPortConfig {
   readonly bpduGuard?: boolean;
   readonly routerPort?: boolean;
   readonly fastLeave?: boolean;
+  readonly trusted?: boolean;
   readonly impair?: string;
   readonly shape?: string;
   /** Names of the ports that it shows. */
@@ -46,6 +47,9 @@ export interface SwitchDocument {
   readonly snooping?: boolean;
   /** Address that asks; implies snooping. */
   readonly querier?: string;
+  readonly dhcpSnooping?: boolean;
+  /** Implies DHCP snooping. */
+  readonly arpInspection?: boolean;
   readonly hub?: boolean;
   /** Seconds. */
   readonly ageing?: number;
@@ -88,6 +92,7 @@ const port: Schema<Partial<SwitchPortConfig>> = object<SwitchPortConfig>({
   bpduGuard: { schema: flag, about: 'Spanning tree: a BPDU shuts it', default: false },
   routerPort: { schema: flag, about: 'Snooping: it gets every group; default found out' },
   fastLeave: { schema: flag, about: 'Snooping: one host is behind it, and leaves at once', default: false },
+  trusted: { schema: flag, about: 'Servers of DHCP and routers may be behind it', default: false },
   impair: { schema: checked(parseImpairment, 'settings such as delay=50ms,loss=1%'), about: 'A bad link to it' },
   shape: { schema: checked(parseShape, 'a rate such as 10mbit'), about: 'No more than so much to and from it' },
   mirror: { schema: list(linkName), about: 'Ports whose frames it shows; it does nothing else then' },
@@ -117,6 +122,12 @@ export const switchSchema: Schema<Partial<SwitchDocument>> = object<SwitchDocume
   querier: {
     schema: checked((written) => ipv4Of(written), 'an IPv4 address'),
     about: 'Ask for members of groups, from this address; implies snooping',
+  },
+  dhcpSnooping: { schema: flag, about: 'DHCP servers and routers at trusted ports alone', default: false },
+  arpInspection: {
+    schema: flag,
+    about: 'ARP and neighbour discovery speak for the addresses that DHCP has bound; implies dhcpSnooping',
+    default: false,
   },
   hub: { schema: flag, about: 'Learn nothing: every frame to every other port', default: false },
   ageing: {

@@ -58,6 +58,7 @@ export {
 } from './switch-control.ts';
 export { ownSwitchMac, querierOf, vlansOfPorts } from './switch-mac.ts';
 export {
+  type SwitchBinding,
   type SwitchGroup,
   type SwitchNote,
   SwitchOfEnds,

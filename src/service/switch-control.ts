@@ -4,6 +4,7 @@
  *     show                                              SwitchStatus
  *     stations                                          SwitchStation[]
  *     groups                                            SwitchGroup[], or null where groups are not looked at
+ *     bindings                                          SwitchBinding[], or null where addresses are not looked at
  *     add      end, name?, settings?, impair?, shape?   the number of the port
  *     remove   port                                     null
  *     set      port, settings                           null
@@ -128,6 +129,7 @@ function handlersOf(running: SwitchOfEnds, notesSince: (number: number) => reado
     show: () => running.status(),
     stations: () => running.stations(),
     groups: () => running.groups() ?? null,
+    bindings: () => running.bindings() ?? null,
     add: async ({ end, name, settings = {}, impair, shape }) =>
       await running.add({
         end: parseEnd(textOf(end, 'an end')),

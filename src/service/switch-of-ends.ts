@@ -102,6 +102,16 @@ export interface SwitchGroup {
   readonly ports: readonly number[];
 }
 
+/** An address that is bound to a port, as plain data. */
+export interface SwitchBinding {
+  readonly vlan: number;
+  readonly mac: string;
+  readonly address: string;
+  readonly port: number;
+  /** What is left of the lease; left out for one without an end. */
+  readonly leaseMs?: number;
+}
+
 /** How it runs. */
 export interface SwitchOfEndsOptions extends PacketSwitchOptions {
   /** Told of what happens. */
@@ -229,6 +239,18 @@ export class SwitchOfEnds implements AsyncDisposable {
       vlan,
       mac: formatMac(mac),
       ports: ports.map((port) => port + 1),
+    }));
+  }
+
+  /** Addresses that are bound; undefined where they are not looked at. */
+  bindings(): readonly SwitchBinding[] | undefined {
+    const nowMs = performance.now();
+    return this.under.inspection?.bindings(nowMs).map(({ vlan, mac, address, port, expiresMs }) => ({
+      vlan,
+      mac,
+      address,
+      port: port + 1,
+      ...(Number.isFinite(expiresMs) && { leaseMs: Math.round(expiresMs - nowMs) }),
     }));
   }
 

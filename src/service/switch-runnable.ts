@@ -91,7 +91,7 @@ function setMirrors({ ports }: SwitchConfig, running: SwitchOfEnds): void {
 }
 
 function optionsOf(config: SwitchConfig): PacketSwitchOptions {
-  const { ports, stp, vlanProtocol, hub, ageing, stations, snooping, querier } = config;
+  const { ports, stp, vlanProtocol, hub, ageing, stations, snooping, querier, dhcpSnooping, arpInspection } = config;
   const wantsVlans = ports.some(([, port]) => (port.access ?? port.trunk ?? port.tunnelPort) !== undefined);
   const vlanAware = wantsVlans || vlanProtocol !== undefined;
   const mac = ownSwitchMac();
@@ -104,6 +104,7 @@ function optionsOf(config: SwitchConfig): PacketSwitchOptions {
     ...((snooping || querier !== undefined) && {
       snooping: { ...(querier !== undefined && { querier: querierOf(mac, IpAddress.parse(querier), vlans) }) },
     }),
+    ...((dhcpSnooping || arpInspection) && { inspection: { arp: arpInspection ?? false } }),
     ...(vlanProtocol !== undefined && { vlanProtocol }),
     ...(hub && { isHub: true }),
     ...(ageing !== undefined && { ageingMs: ageing * 1000 }),
@@ -113,7 +114,20 @@ function optionsOf(config: SwitchConfig): PacketSwitchOptions {
 }
 
 function settingsOf(port: SwitchPortConfig): SwitchPortSettings {
-  const { access, trunk, tunnelPort, isolated, storm, cost, priority, edge, bpduGuard, routerPort, fastLeave } = port;
+  const {
+    access,
+    trunk,
+    tunnelPort,
+    isolated,
+    storm,
+    cost,
+    priority,
+    edge,
+    bpduGuard,
+    routerPort,
+    fastLeave,
+    trusted,
+  } = port;
   return {
     ...(access !== undefined && { pvid: access }),
     ...(trunk !== undefined && { vlans: trunk === 'all' ? 'all' : trunk.split(',').map(Number) }),
@@ -126,6 +140,7 @@ function settingsOf(port: SwitchPortConfig): SwitchPortSettings {
     ...(bpduGuard !== undefined && { bpduGuard }),
     ...(routerPort !== undefined && { isMulticastRouter: routerPort }),
     ...(fastLeave !== undefined && { fastLeave }),
+    ...(trusted !== undefined && { isTrusted: trusted }),
   };
 }
 

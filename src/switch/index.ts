@@ -1,6 +1,12 @@
 /** An Ethernet switch in user space: a pure core that learns and decides, and its driver over packet links. */
 
 export {
+  type AddressBinding,
+  AddressInspection,
+  type AddressInspectionOptions,
+  type InspectionDropReason,
+} from './address-inspection.ts';
+export {
   ForwardingDatabase,
   type ForwardingDatabaseOptions,
   type ForwardingEntry,
@@ -18,7 +24,14 @@ export {
   type SpanningTreeStatus,
 } from './spanning-tree.ts';
 export type { PortRole, SpanningTreePortSettings } from './spanning-tree-port.ts';
-export { type GroupSelector, SwitchCore, type SwitchPortState, type SwitchVerdict, TagForm } from './switch-core.ts';
+export {
+  type AddressInspector,
+  type GroupSelector,
+  SwitchCore,
+  type SwitchPortState,
+  type SwitchVerdict,
+  TagForm,
+} from './switch-core.ts';
 export type { MirrorDirection, MirrorSource, SwitchEvents, SwitchPort, SwitchPortCounters } from './switch-port.ts';
 export {
   type SwitchCoreOptions,

@@ -19,6 +19,7 @@
 import { invalidArgument, isVnicError, Listeners } from '../base/index.ts';
 import { type Clock, PacketBatch, type PacketLink, systemClock } from '../link/index.ts';
 import { virtioNetHeaderLen } from '../wire/index.ts';
+import { AddressInspection, type AddressInspectionOptions } from './address-inspection.ts';
 import { CoreTimer } from './core-timer.ts';
 import type { ForwardingEntry } from './forwarding-database.ts';
 import { forgetMirror, setMirror } from './mirrors.ts';
@@ -38,6 +39,8 @@ export interface PacketSwitchOptions extends SwitchCoreOptions {
   readonly spanningTree?: Omit<SpanningTreeOptions, 'output'>;
   /** Frames to groups leave where they are wanted (IGMP and MLD snooping); left out, by all ports. */
   readonly snooping?: Omit<MulticastSnoopingOptions, 'transmit'>;
+  /** DHCP snooping, and with `arp` inspection of ARP and neighbour discovery; left out, nothing of it is looked at. */
+  readonly inspection?: AddressInspectionOptions;
 }
 
 /** Of a frame that leaves by several ports, or with another tag. */
@@ -57,6 +60,8 @@ export class PacketSwitch implements AsyncDisposable {
   /** Undefined where groups are not looked at. */
   readonly snooping: MulticastSnooping | undefined;
   readonly #groupTimer: CoreTimer | undefined;
+  /** Undefined where addresses are not looked at. */
+  readonly inspection: AddressInspection | undefined;
   /** A BPDU on its way out. */
   readonly #control = new PacketBatch({ capacity: 1, bytesLen: CONTROL_LEN });
   readonly #clock: Clock;
@@ -70,7 +75,7 @@ export class PacketSwitch implements AsyncDisposable {
   #closed = false;
 
   /** @throws VNIC_INVALID_ARGUMENT for options of spanning tree out of range */
-  constructor({ clock = systemClock, spanningTree, snooping, ...options }: PacketSwitchOptions = {}) {
+  constructor({ clock = systemClock, spanningTree, snooping, inspection, ...options }: PacketSwitchOptions = {}) {
     this.#clock = clock;
     this.core = new SwitchCore(options);
     this.spanningTree = spanningTree && this.#treeOf(spanningTree, options);
@@ -78,6 +83,8 @@ export class PacketSwitch implements AsyncDisposable {
     this.snooping = snooping && this.#snoopingOf(snooping);
     this.#groupTimer = this.snooping && new CoreTimer(this.snooping, clock);
     this.#groupTimer?.schedule();
+    this.inspection = inspection && new AddressInspection(inspection);
+    if (this.inspection !== undefined) this.core.useAddresses(this.inspection);
     this.#tagged = new TagWriter(this.core.tagProtocol);
     this.#untagged = new TagWriter(this.core.tagProtocol);
   }
@@ -299,6 +306,7 @@ export class PacketSwitch implements AsyncDisposable {
     this.#ports[port.id] = undefined;
     this.core.removePort(port.id);
     this.snooping?.removePort(port.id);
+    this.inspection?.removePort(port.id);
     this.spanningTree?.removePort(port.id, this.#clock.nowMs());
     this.#treeTimer?.schedule();
     forgetMirror(this.#ports, port);

@@ -37,6 +37,21 @@ export interface GroupSelector {
   ): ReadonlySet<number> | undefined;
 }
 
+/** Who looks at what is said of addresses. */
+export interface AddressInspector {
+  /** Hot. Why a frame does not pass, or undefined; places as of `GroupSelector`. */
+  inspect(
+    port: number,
+    trust: 'trusted' | 'untrusted',
+    vlan: number,
+    bytes: Uint8Array,
+    at: number,
+    l3At: number,
+    end: number,
+    nowMs: number,
+  ): SwitchDropReason | undefined;
+}
+
 interface Port {
   settings: SwitchPortSettings;
   pvid: number;
@@ -78,6 +93,7 @@ export class SwitchCore {
   readonly #passes: number;
   #takesBpdus = false;
   #groups: GroupSelector | undefined;
+  #addresses: AddressInspector | undefined;
 
   constructor(options: SwitchCoreOptions = {}) {
     const { maxPorts = DEFAULT_MAX_PORTS, vlanAware = false, vlanProtocol = '802.1Q', isHub = false, ...fdb } = options;
@@ -97,6 +113,11 @@ export class SwitchCore {
   /** Who says where groups are wanted. */
   useGroups(selector: GroupSelector): void {
     this.#groups = selector;
+  }
+
+  /** Who looks at what is said of addresses. */
+  useAddresses(inspector: AddressInspector): void {
+    this.#addresses = inspector;
   }
 
   /** Adds a port that forwards; returns its number, the least that is free, or -1 when there are `maxPorts`. */
@@ -174,6 +195,8 @@ export class SwitchCore {
     if (own === 'pause') return 'reserved';
     if (!ingress.learns) return own ?? 'blocked';
     if (!this.#classify(ingress, bytes, at, length)) return own ?? 'vlan';
+    const refused = this.#inspect(port, ingress, bytes, at, length, nowMs);
+    if (refused !== undefined) return refused;
     if (!this.#isHub && this.fdb.learn(this.vlan, bytes, at + 6, port, nowMs) === 'flapping') this.flaps++;
     if (own !== undefined) return own;
     if (!ingress.forwards) return 'blocked';
@@ -215,12 +238,28 @@ export class SwitchCore {
   }
 
   /** Hot. */
+  #inspect(
+    port: number,
+    { settings }: Port,
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    nowMs: number,
+  ): SwitchDropReason | undefined {
+    const addresses = this.#addresses;
+    if (addresses === undefined) return undefined;
+    const end = at + length;
+    const l3At = behindTags(bytes, at, end);
+    const trust = settings.isTrusted ? 'trusted' : 'untrusted';
+    return l3At < end ? addresses.inspect(port, trust, this.vlan, bytes, at, l3At, end, nowMs) : undefined;
+  }
+
+  /** Hot. */
   #wanted(port: number, bytes: Uint8Array, at: number, length: number, nowMs: number): ReadonlySet<number> | undefined {
     const groups = this.#groups;
     if (groups === undefined || this.#isHub || ((bytes[at] as number) & 1) === 0) return undefined;
     const end = at + length;
-    let l3At = at + HEADER_LEN;
-    for (let tags = 0; tags < MAX_TAGS && isTag(bytes, l3At - 2) && l3At + TAG_LEN <= end; tags++) l3At += TAG_LEN;
+    const l3At = behindTags(bytes, at, end);
     return l3At < end ? groups.select(port, this.vlan, bytes, at, l3At, end, nowMs) : undefined;
   }
 
@@ -264,6 +303,13 @@ export class SwitchCore {
     port.tokens--;
     return true;
   }
+}
+
+/** Hot. Where the Ethernet header and its tags end. */
+function behindTags(bytes: Uint8Array, at: number, end: number): number {
+  let l3At = at + HEADER_LEN;
+  for (let tags = 0; tags < MAX_TAGS && isTag(bytes, l3At - 2) && l3At + TAG_LEN <= end; tags++) l3At += TAG_LEN;
+  return l3At;
 }
 
 /** 0x8100 or 0x88a8. */

@@ -63,6 +63,14 @@ export const switchDropReasons = [
   'same-port',
   /** No other port has it, or may have it. */
   'no-port',
+  /** A server of DHCP, or a router, at a port that is not trusted. */
+  'dhcp-server',
+  'router-advertisement',
+  /** DHCP of a station for another one. */
+  'dhcp-source',
+  /** ARP or neighbour discovery that speaks for an address of another. */
+  'arp-inspection',
+  'nd-inspection',
   /** Nobody wants the group. */
   'no-member',
   /** A virtio-net header that contradicts what follows. */

@@ -19,7 +19,7 @@ export function define(command: Command): void {
     .argument(
       '<end...>',
       'ends, as of `vnic link`: tap:NAME, udp:HOST:PORT, vde:, qemu:, vxlan: …; or, of a switch that runs: ' +
-        'list, show, add END, remove PORT, set PORT, fdb, groups, counters, events',
+        'list, show, add END, remove PORT, set PORT, fdb, groups, bindings, counters, events',
     )
     .addOption(option('--name <name>', 'what it is called, or which is meant; default switch0 and so on', parseName));
   addPortOptions(command)
@@ -43,6 +43,8 @@ export function define(command: Command): void {
     .addOption(
       option('--querier <address>', 'ask for members of groups, from this IPv4 address; implies --snooping', parseIpv4),
     )
+    .option('--dhcp-snooping', 'servers of DHCP and routers at --trusted ports alone')
+    .option('--arp-inspection', 'ARP speaks for addresses that DHCP has bound; implies --dhcp-snooping')
     .option('--hub', 'learn nothing: every frame to every other port')
     .addOption(
       option('--ageing <seconds>', 'forget a station that was silent so long; default 300', wholeNumber(1, 1e6)),
@@ -74,7 +76,19 @@ Examples:
   sudo vnic switch show                          ports, rates, losses; vnic switch fdb: who is where`;
 
 const ofTree = ['helloTime', 'forwardDelay', 'maxAge'] as const;
-const ofRun = [...ofTree, 'snooping', 'querier', 'vlanProtocol', 'stp', 'hub', 'ageing', 'stations', 'quiet'] as const;
+const ofRun = [
+  ...ofTree,
+  'snooping',
+  'querier',
+  'dhcpSnooping',
+  'arpInspection',
+  'vlanProtocol',
+  'stp',
+  'hub',
+  'ageing',
+  'stations',
+  'quiet',
+] as const;
 
 function parseIpv4(text: string): IpAddress {
   const address = IpAddress.parse(text);
