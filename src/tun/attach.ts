@@ -1,5 +1,7 @@
 /** From a name and options to an attached file descriptor; nothing is left behind when a step fails. */
 
+import { setTimeout as delay } from 'node:timers/promises';
+
 import { invalidArgument, VnicError } from '../base/index.ts';
 import { errno, nativeCore, systemError } from '../native/index.ts';
 import { checkInterfaceName, getLinkSync, type LinkInfo } from '../netlink/index.ts';
@@ -10,6 +12,9 @@ import { DeviceSettings, readVnetHeaderLen } from './device-settings.ts';
 import { deviceGone, diagnoseAttach, diagnoseOpen } from './diagnose.ts';
 import { emitInt, emitInterfaceRequest, parseInt32, parseInterfaceRequest } from './interface-request.ts';
 import { checkVnetHeaderLen, writeVnetHeaderLen } from './vnet-header.ts';
+
+const BUSY_RETRIES = 3;
+const BUSY_DELAY_MS = 10;
 
 /** What an open device is, as `TUNGETIFF` tells it. */
 export interface DeviceFlags {
@@ -116,7 +121,7 @@ export async function attach(kind: 'tun' | 'tap', options: TapOpenOptions): Prom
   try {
     if (options.ifindex !== undefined) chooseIndex(fd, attempted, options.ifindex);
     const request = emitInterfaceRequest(name, requestedFlags(kind, options));
-    const result = core.ioctl(fd, TunIoctl.setIff, request);
+    const result = await setInterface(fd, request);
     if (result < 0) throw diagnoseAttach(attempted, { ...options, kind, name }, -result);
     if (options.vnetHeaderLen !== undefined) settleVnetHeaderLen(fd, attempted, options.vnetHeaderLen);
     found = describeAttached(fd, attempted);
@@ -133,6 +138,18 @@ export async function attach(kind: 'tun' | 'tap', options: TapOpenOptions): Prom
   } catch (error) {
     await settings.close();
     throw error;
+  }
+}
+
+/**
+ * Whoever reads the `fdinfo` of others in `/proc` holds their descriptors for a moment: one that was closed meanwhile is closed by that reader, and
+ * its device is busy until then.
+ */
+async function setInterface(fd: number, request: Uint8Array): Promise<number> {
+  for (let attempt = 0; ; attempt++) {
+    const result = nativeCore().ioctl(fd, TunIoctl.setIff, request);
+    if (result !== -errno.EBUSY || attempt === BUSY_RETRIES) return result;
+    await delay(BUSY_DELAY_MS);
   }
 }
 
