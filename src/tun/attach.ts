@@ -121,7 +121,8 @@ export async function attach(kind: 'tun' | 'tap', options: TapOpenOptions): Prom
   try {
     if (options.ifindex !== undefined) chooseIndex(fd, attempted, options.ifindex);
     const request = emitInterfaceRequest(name, requestedFlags(kind, options));
-    const result = await setInterface(fd, request);
+    // An index that is asked for is asked for once; that it is taken is told as busy, too.
+    const result = await setInterface(fd, request, options.ifindex === undefined ? BUSY_RETRIES : 0);
     if (result < 0) throw diagnoseAttach(attempted, { ...options, kind, name }, -result);
     if (options.vnetHeaderLen !== undefined) settleVnetHeaderLen(fd, attempted, options.vnetHeaderLen);
     found = describeAttached(fd, attempted);
@@ -145,10 +146,10 @@ export async function attach(kind: 'tun' | 'tap', options: TapOpenOptions): Prom
  * Whoever reads the `fdinfo` of others in `/proc` holds their descriptors for a moment: one that was closed meanwhile is closed by that reader, and
  * its device is busy until then.
  */
-async function setInterface(fd: number, request: Uint8Array): Promise<number> {
+async function setInterface(fd: number, request: Uint8Array, retries: number): Promise<number> {
   for (let attempt = 0; ; attempt++) {
     const result = nativeCore().ioctl(fd, TunIoctl.setIff, request);
-    if (result !== -errno.EBUSY || attempt === BUSY_RETRIES) return result;
+    if (result !== -errno.EBUSY || attempt === retries) return result;
     await delay(BUSY_DELAY_MS);
   }
 }
